@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pgfork: what must be different in the data directory of a fork, decided by file names and version.
+ *
+ * Used as the `prepare` step of cow_branch_create / _reset: what is not carried into a branch is
+ * removed, and the settings that keep a fork harmless and startable anywhere are appended to its
+ * postgresql.auto.conf, in the same creation (DESIGN 4.5). */
+#pragma once
+#include "store/branch.h"
+
+/* `arg` is ignored. A directory without PG_VERSION is left alone (it is no PGDATA), 0. */
+cow_errno cow_pgfork_prepare(struct cow_live *fresh, void *arg, struct cow_error *e);
+
+/* 0 with *ret_major = 12..; -ENOENT no PG_VERSION at its root. */
+cow_errno cow_pgfork_major(struct cow_live *l, int *ret_major);

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/* branch: names for lineages and points, and what can be done with them.
+ *
+ * All calls are synchronous and durable when they return 0; on failure nothing has changed, unless
+ * said otherwise. They are serialised inside (a branch operation at a time), never hold up reads
+ * and writes of files except for the freeze (microseconds), and never make a path call on a mount.
+ *
+ * A reference to a point is text: NAME | NAME@SNAPSHOT | NAME@TIME | ^parent[@...]; TIME is RFC 3339 and
+ * means the newest snapshot of that branch not after it. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct cow_live;
+
+struct cow_branch_info {
+	uint64_t id;		/* of the branch, for ever; survives rename and reset */
+	uint64_t lineage;	/* what it names now */
+	uint64_t incarnation;	/* of its present showing in the mount */
+	uint64_t parent_id;	/* branch it was made from; 0 = none */
+	char name[COW_BRANCH_MAX + 1];
+	char parent[COW_BRANCH_MAX + 1]; /* present name of parent_id; "" none or deleted */
+	int64_t created_ns, reset_ns;	 /* CLOCK_REALTIME; reset_ns 0 = never reset */
+	int64_t data_ns; /* time of the point of the parent it shows; 0 = none */
+	bool is_default, ephemeral, poisoned;
+	uint32_t forks;	    /* lineages below it: cost of a cold look-up */
+	char *settings;	    /* JSON object text owned by tools/; "{}" when none. Free with _release */
+};
+
+struct cow_snapshot_info {
+	uint64_t branch_id, lineage, epoch;
+	char branch[COW_BRANCH_MAX + 1]; /* present name */
+	char name[COW_BRANCH_MAX + 1];
+	int64_t created_ns;
+	char message[512];
+};
+
+void cow_branch_info_release(struct cow_branch_info *b);
+
+/* 0, or -EINVAL with the reason: names are 1..255 bytes of UTF-8 without control characters, '@',
+ * white space at either end; parts between '/' are neither empty, "." nor ".."; no part starts with
+ * '^' or '-'; every part is at most 255 bytes. */
+cow_errno cow_branch_name_check(const char *name, struct cow_error *e);
+
+/* -ENOENT. `ret` needs _release on 0. */
+cow_errno cow_branch_get(struct cow_store *s, const char *name, struct cow_branch_info *ret,
+			 struct cow_error *e);
+
+/* Every branch in name order. `each` gets a borrowed value; a non-zero answer stops and is returned. */
+cow_errno cow_branch_each(struct cow_store *s,
+			  int (*each)(const struct cow_branch_info *b, void *arg), void *arg);
+
+struct cow_branch_create {
+	const char *name;
+	const char *parent;   /* reference; NULL = the default branch; ignored when `empty` */
+	const char *settings; /* JSON object text; NULL = "{}" */
+	bool empty;	      /* over nothing: a base of its own */
+	bool ephemeral;
+	uint32_t root_mode, root_uid, root_gid; /* of an empty branch's root directory */
+	/* Runs on the new branch before anybody can see it: what it changes is part of the creation.
+	 * A failure undoes everything. May be NULL. `from_running`: the parent was taken alive. */
+	cow_errno (*prepare)(struct cow_live *fresh, void *arg, struct cow_error *e);
+	void *arg;
+};
+
+/* -EEXIST name taken, or it would be a directory of another branch (a beside a/b); -ENOENT unknown
+ * parent, snapshot or time; -EINVAL name; -EROFS poisoned parent; -ENOSPC. */
+cow_errno cow_branch_create(struct cow_store *s, const struct cow_branch_create *how,
+			    struct cow_error *e);
+
+/* Names, ports and settings stay with the name; contents and incarnation change.
+ * `source` is a reference: NULL = the parent's present state (reset); else restore over that point.
+ * `preserve_under` keeps the old contents as a branch of that name. -EBUSY files of it are open. */
+cow_errno cow_branch_reset(struct cow_store *s, const char *name, const char *source,
+			   const char *preserve_under,
+			   cow_errno (*prepare)(struct cow_live *, void *, struct cow_error *),
+			   void *arg, struct cow_error *e);
+
+/* Exchange the contents of `name` and the default branch. -EBUSY files of either are open. */
+cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_error *e);
+
+/* -EEXIST, -ENOENT, -EINVAL; -EBUSY files of it are open (the mount shows names as directories). */
+cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
+			    struct cow_error *e);
+
+/* Never refused because something was made from it. -ENOENT; -EBUSY files of it are open. Its snapshots
+ * go with it; what others still see stays, the rest is freed in the background. */
+cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e);
+
+cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
+cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
+				  struct cow_error *e);
+
+/* Name a point of the branch as it is now. NULL name = a UTC time stamp. *ret may be NULL.
+ * -EEXIST the branch has a snapshot of that name; -EROFS the branch is poisoned. */
+cow_errno cow_snapshot_create(struct cow_store *s, const char *branch, const char *name,
+			      const char *message, struct cow_snapshot_info *ret,
+			      struct cow_error *e);
+cow_errno cow_snapshot_delete(struct cow_store *s, const char *branch, const char *name,
+			      struct cow_error *e);
+/* Oldest first; branch NULL = of all branches. */
+cow_errno cow_snapshot_each(struct cow_store *s, const char *branch,
+			    int (*each)(const struct cow_snapshot_info *p, void *arg), void *arg);
+
+/* Files open through `live` objects of the branch now (0 when not mounted or quiet). */
+uint64_t cow_branch_open_files(struct cow_store *s, const char *name);
+/* Files open for writing: 0 means that no cache above the store can hold unwritten data. */
+uint64_t cow_branch_open_writers(struct cow_store *s, const char *name);
+
+/* The mount follows changes of names and incarnations through this. Called without locks of the store
+ * held, after the change is durable. `name` changed, appeared or went. One watcher at most. */
+void cow_branch_watch(struct cow_store *s, void (*changed)(void *arg, const char *name), void *arg);

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/* store: the public face of the engine.
+ *
+ * A store is a directory on the host that holds everything: VERSION, LOCK, COMMIT (the commit number
+ * kept beside the map), map/ (RocksDB: the only truth about what exists) and ext/ (extent files).
+ * One process at a time has a store open; the lock file says who.
+ *
+ * After a crash: everything an fsync, an O_DSYNC write, or a successful control call acknowledged is
+ * there; what was written but not synced is there or not, block by block, never torn into another
+ * block or another file. Names changed but not synced may be lost, in order, from the end.
+ *
+ * Threads: every call here may be made from any thread, except open and close. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/error.h"
+
+#define COW_BLOCK 8192u	     /* bytes: the unit of copy on write */
+#define COW_CHUNK_BLOCKS 1024u /* blocks: the unit of the block map */
+#define COW_NAME_MAX 255u      /* bytes of one file name */
+#define COW_BRANCH_MAX 255u    /* bytes of one branch or snapshot name */
+
+struct cow_store;
+
+struct cow_store_options {
+	uint64_t cache_bytes; /* bound for block-map caches; 0 = 64 MiB */
+	uint32_t max_files;   /* bound for open extent files; 0 = half of RLIMIT_NOFILE */
+	bool verify_reads;    /* check the sums of sealed blocks when they are read */
+};
+
+/* Make an empty store at `path`: a missing or an empty directory, made 0700.
+ * -EEXIST already a store, -ENOTEMPTY holds other things, -EACCES..: nothing was changed. */
+cow_errno cow_store_create(const char *path, struct cow_error *e);
+
+/* Open for reading and writing, running the recovery step after an unclean stop (logged).
+ * -ENOENT no such directory, -EINVAL not a store, -EPROTO made by a newer cowfs, -EBUSY open in
+ * another process (the text names its pid), -EIO damaged map. *ret is set only on 0. */
+cow_errno cow_store_open(const char *path, const struct cow_store_options *o,
+			 struct cow_store **ret, struct cow_error *e);
+
+/* Make everything durable, stop background work, mark the store clean. The store is gone whatever
+ * the answer; an error means that the last writes may not be durable. */
+cow_errno cow_store_close(struct cow_store *s, struct cow_error *e);
+
+const char *cow_store_path(const struct cow_store *s);
+
+/* Make durable whatever any branch has written so far. */
+cow_errno cow_store_sync(struct cow_store *s);
+
+struct cow_store_stat {
+	uint64_t branches, snapshots, lineages;
+	uint64_t host_total, host_free; /* bytes of the host file system */
+	uint64_t open_extents, cached_bytes;
+	uint64_t commits; /* synced commits since the store was made */
+	uint64_t gc_pending; /* lineages that wait for the background gc */
+	bool recovered;	  /* this open ran the recovery step */
+};
+
+void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);
