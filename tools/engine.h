@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/* engine: the verbs of cowfs as functions from JSON to JSON.
+ *
+ * The same verbs run in two places: inside the daemon, for a client on the control socket, and
+ * inside the command itself when no daemon has the store open. A verb neither prints nor exits.
+ * Threads: the daemon calls verbs from several threads at once, each with an engine of its own;
+ * store and mount are shared and take care of themselves. */
+#pragma once
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct cow_mount;
+struct daemon;
+
+struct engine {
+	struct cow_store *store;
+	struct cow_mount *mount; /* NULL: no daemon, nothing is mounted */
+	struct daemon *daemon;   /* NULL: no daemon */
+	/* How far a long verb is; may be NULL. total 0 = unknown. Call it as often as you like. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *progress_arg;
+};
+
+/* `args` is an object, borrowed. *ret is a new object on 0. */
+typedef cow_errno engine_fn(struct engine *g, const json_t *args, json_t **ret,
+			    struct cow_error *e);
+
+struct engine_verb {
+	const char *name; /* "branch.create"; NULL ends a table */
+	engine_fn *run;
+	/* Part of the daemon's own life: not waited for when it stops, impossible without a daemon.
+	 */
+	bool control;
+};
+
+/* One table per file of verbs, joined in engine.c. */
+extern const struct engine_verb engine_verbs_branch[];   /* verb_branch.c */
+extern const struct engine_verb engine_verbs_snapshot[]; /* verb_snapshot.c */
+extern const struct engine_verb engine_verbs_space[];    /* verb_space.c */
+extern const struct engine_verb engine_verbs_verify[];   /* verb_verify.c */
+extern const struct engine_verb engine_verbs_status[];   /* verb_status.c */
+extern const struct engine_verb engine_verbs_import[];   /* import.c */
+
+/* NULL = no such verb. */
+const struct engine_verb *engine_find(const char *name);
+
+/* Find and run. -EINVAL unknown verb or args no object, -ENOTCONN a control verb without a daemon.
+ */
+cow_errno engine_call(struct engine *g, const char *verb, const json_t *args, json_t **ret,
+		      struct cow_error *e);
+
+void engine_progress(const struct engine *g, uint64_t done, uint64_t total);
+
+/* --- reading arguments; all borrow from `args` --- */
+
+/* Text that must be there and not empty; -EINVAL names the key. */
+cow_errno engine_text(const json_t *args, const char *key, const char **ret, struct cow_error *e);
+/* NULL when missing or null. */
+const char *engine_text_or_null(const json_t *args, const char *key);
+bool engine_flag(const json_t *args, const char *key); /* missing = false */
+
+/* Before a point of `branch` is taken: push what the kernel still holds back, when the branch is
+ * mounted and open for writing. Never fails: a snapshot without it is as good as a power loss. */
+void engine_push_pages(struct engine *g, const char *branch);
+/* The same for a reference (NAME@POINT, ^parent...): a past point needs nothing. */
+void engine_push_reference(struct engine *g, const char *reference);
