@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/cleanup.h"
+
+/* Process-wide because it stands in for the kernel, of which there is one too. */
+static struct {
+	_Atomic uint64_t calls, fail_at;
+	_Atomic int err;
+} faults;
+
+uint64_t cow_os_fail_after(uint64_t n, int err)
+{
+	uint64_t seen = atomic_exchange(&faults.calls, 0);
+
+	faults.err = err;
+	faults.fail_at = n;
+	return seen;
+}
+
+/* 0, or the error that the tests asked for. The counter runs only while a test has armed it. */
+static cow_errno fault(void)
+{
+	uint64_t at = atomic_load_explicit(&faults.fail_at, memory_order_relaxed);
+
+	if (at == 0)
+		return 0;
+	return atomic_fetch_add(&faults.calls, 1) + 1 == at ? -faults.err : 0;
+}
+
+#define RETRY(call)                                                                                \
+	({                                                                                         \
+		cow_errno retry_ = fault();                                                        \
+		while (retry_ == 0 && (call) < 0) {                                                \
+			if (errno == EINTR)                                                        \
+				continue;                                                          \
+			retry_ = -errno;                                                           \
+		}                                                                                  \
+		retry_;                                                                            \
+	})
+
+cow_errno cow_os_pread(int fd, void *buf, size_t len, uint64_t pos)
+{
+	uint8_t *p = buf;
+	cow_errno r = fault();
+
+	while (r == 0 && len) {
+		ssize_t n = pread(fd, p, len, (off_t)pos);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		pos += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return r;
+}
+
+static cow_errno write_all(int fd, const uint8_t *p, size_t len, uint64_t pos, int flags)
+{
+	cow_errno r = fault();
+
+	while (r == 0 && len) {
+		struct iovec io = {.iov_base = (void *)p, .iov_len = len};
+		ssize_t n = pwritev2(fd, &io, 1, (off_t)pos, flags);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		pos += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return r;
+}
+
+cow_errno cow_os_pwrite(int fd, const void *buf, size_t len, uint64_t pos)
+{
+	return write_all(fd, buf, len, pos, 0);
+}
+
+cow_errno cow_os_pwrite_dsync(int fd, const void *buf, size_t len, uint64_t pos)
+{
+	return write_all(fd, buf, len, pos, RWF_DSYNC);
+}
+
+cow_errno cow_os_fdatasync(int fd)
+{
+	return RETRY(fdatasync(fd));
+}
+
+cow_errno cow_os_fsync(int fd)
+{
+	return RETRY(fsync(fd));
+}
+
+cow_errno cow_os_punch(int fd, uint64_t pos, uint64_t len)
+{
+	return RETRY(
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)pos, (off_t)len));
+}
+
+cow_errno cow_os_allocate(int fd, uint64_t pos, uint64_t len)
+{
+	return RETRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)pos, (off_t)len));
+}
+
+cow_errno cow_os_truncate(int fd, uint64_t size)
+{
+	return RETRY(ftruncate(fd, (off_t)size));
+}
+
+cow_errno cow_os_unlink(int dirfd, const char *path)
+{
+	return RETRY(unlinkat(dirfd, path, 0));
+}
+
+int cow_os_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+	int fd = -1;
+	cow_errno r = RETRY((fd = openat(dirfd, path, flags | O_CLOEXEC, mode)));
+
+	return r < 0 ? r : fd;
+}
+
+cow_errno cow_os_mkdir(int dirfd, const char *path, mode_t mode)
+{
+	cow_errno r = RETRY(mkdirat(dirfd, path, mode));
+
+	return r == -EEXIST ? 0 : r;
+}
+
+cow_errno cow_os_sync_dir(int dirfd, const char *path)
+{
+	CLEANUP_FD int fd = cow_os_open(dirfd, path, O_RDONLY | O_DIRECTORY, 0);
+
+	return fd < 0 ? fd : cow_os_fsync(fd);
+}
+
+cow_errno cow_os_replace(int dirfd, const char *path, const void *data, size_t len)
+{
+	char temp[256];
+	CLEANUP_FD int fd = -1;
+	cow_errno r;
+
+	snprintf(temp, sizeof(temp), "%s.new", path);
+	fd = cow_os_open(dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0)
+		return fd;
+	if ((r = cow_os_pwrite(fd, data, len, 0)) < 0 || (r = cow_os_fsync(fd)) < 0)
+		return r;
+	if (renameat(dirfd, temp, dirfd, path) < 0)
+		return -errno;
+	return cow_os_sync_dir(dirfd, ".");
+}
+
+cow_errno cow_os_read_small(int dirfd, const char *path, char *buf, size_t size)
+{
+	CLEANUP_FD int fd = cow_os_open(dirfd, path, O_RDONLY, 0);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, buf, size - 1);
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
+	return 0;
+}
+
+int64_t cow_os_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+cow_errno cow_os_boot_id(char ret[64])
+{
+	cow_errno r = cow_os_read_small(AT_FDCWD, "/proc/sys/kernel/random/boot_id", ret, 64);
+
+	if (r == 0)
+		ret[strcspn(ret, "\n")] = '\0';
+	return r;
+}
