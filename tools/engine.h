@@ -7,6 +7,7 @@
  * store and mount are shared and take care of themselves. */
 #pragma once
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,6 +52,12 @@ const struct engine_verb *engine_find(const char *name);
  */
 cow_errno engine_call(struct engine *g, const char *verb, const json_t *args, json_t **ret,
 		      struct cow_error *e);
+
+/* NULL: not mounted. Otherwise it stays until _release; only for short calls. */
+struct cow_mount *engine_mount_hold(struct engine *g);
+void engine_mount_release(struct engine *g);
+/* Where the mount is, into `buf`; false = not mounted. */
+bool engine_mountpoint(struct engine *g, char *buf, size_t size);
 
 void engine_progress(const struct engine *g, uint64_t done, uint64_t total);
 
