@@ -14,7 +14,7 @@
 
 /* How long a command waits for another one that has the store open, or for a daemon that is
  * starting. */
-#define BUSY_WAIT_MS 10000
+#define BUSY_WAIT_MS 3000
 #define BUSY_STEP_MS 50
 
 static bool quiet;

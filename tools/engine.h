@@ -16,10 +16,16 @@
 struct cow_mount;
 struct daemon;
 
+/* The mount goes away before the last verb has ended, so that nobody waits for a long check. */
+struct engine_mount {
+	pthread_rwlock_t lock;
+	struct cow_mount *mount; /* NULL once unmounted; lock */
+};
+
 struct engine {
 	struct cow_store *store;
-	struct cow_mount *mount; /* NULL: no daemon, nothing is mounted */
-	struct daemon *daemon;   /* NULL: no daemon */
+	struct engine_mount *mounted; /* NULL: no daemon. Use engine_mount_hold */
+	struct daemon *daemon;        /* NULL: no daemon */
 	/* How far a long verb is; may be NULL. total 0 = unknown. Call it as often as you like. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
 	void *progress_arg;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/* config: the settings file of a store, STORE/cowfs.conf (optional).
+ *
+ * Sections and keys as in an INI file; what the command line says wins. Known: [mount] log_level,
+ * cache, cache_size, threads, transport, verify_reads. */
+#pragma once
+#include "store/error.h"
+
+struct config;
+
+/* A missing file is an empty configuration. -EINVAL names the line or the unknown key. */
+cow_errno config_load(const char *store, struct config **ret, struct cow_error *e);
+void config_free(struct config *c); /* NULL is fine */
+
+/* NULL = not set. Borrowed from `c`. */
+const char *config_get(const struct config *c, const char *section, const char *key);

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The verbs on branches. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/pgfork.h"
+#include "store/branch.h"
+#include "tools/branch_json.h"
+#include "tools/engine.h"
+#include "tools/json_text.h"
+#include "tools/running.h"
+
+static bool branch_exists(struct engine *g, const char *name)
+{
+	struct cow_branch_info b = {0};
+
+	if (cow_branch_get(g->store, name, &b, NULL) < 0)
+		return false;
+	cow_branch_info_release(&b);
+	return true;
+}
+
+static cow_errno answer_branch(struct engine *g, const char *name, json_t **ret,
+			       struct cow_error *e)
+{
+	return branch_json_get(g, name, false, ret, e);
+}
+
+/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
+static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const json_t *settings = json_object_get(args, "settings");
+	struct cow_branch_create how = {
+	    .parent = engine_text_or_null(args, "parent"),
+	    .empty = engine_flag(args, "empty"),
+	    .ephemeral = engine_flag(args, "ephemeral"),
+	    .root_mode = 0700,
+	    .root_uid = geteuid(),
+	    .root_gid = getegid(),
+	    .prepare = cow_pgfork_prepare,
+	};
+	bool made = true;
+	char *text = NULL;
+	cow_errno r = engine_text(args, "name", &how.name, e);
+
+	if (r < 0)
+		return r;
+	if (how.empty && how.parent)
+		return cow_fail(e, -EINVAL, "an empty branch has no parent");
+	if (settings)
+		how.settings = text = json_dumps(settings, JSON_COMPACT);
+	if (engine_flag(args, "if_not_exists") && branch_exists(g, how.name)) {
+		made = false;
+	} else {
+		if (!how.empty)
+			engine_push_reference(g, how.parent);
+		r = cow_branch_create(g->store, &how, e);
+		/* Somebody else may have made it in the meantime: that is what was asked for. */
+		if (r == -EEXIST && engine_flag(args, "if_not_exists") &&
+		    branch_exists(g, how.name)) {
+			made = false;
+			r = 0;
+		}
+	}
+	free(text);
+	if (r == 0)
+		r = answer_branch(g, how.name, ret, e);
+	if (r == 0)
+		json_object_set_new(*ret, "created", json_boolean(made));
+	return r;
+}
+
+struct listing {
+	struct engine *g;
+	json_t *branches;
+	bool space;
+};
+
+static int add_branch(const struct cow_branch_info *b, void *arg)
+{
+	struct listing *l = arg;
+
+	return json_array_append_new(l->branches, branch_json(l->g, b, l->space)) < 0 ? -ENOMEM : 0;
+}
+
+/* {space?: bool} */
+static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	struct listing l = {g, json_array(), engine_flag(args, "space")};
+	cow_errno r = cow_branch_each(g->store, add_branch, &l);
+
+	*ret = json_pack("{s:o}", "branches", l.branches);
+	return r < 0 ? cow_fail(e, r, "cannot list the branches: %s", strerror(-r)) : 0;
+}
+
+/* {name} */
+static cow_errno get(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	return r < 0 ? r : branch_json_get(g, name, true, ret, e);
+}
+
+/* {name} -> {files, writers}: open through the mount */
+static cow_errno open_files(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:o,s:o}", "files", json_count(cow_branch_open_files(g->store, name)),
+			 "writers", json_count(cow_branch_open_writers(g->store, name)));
+	return 0;
+}
+
+/* {from, to} */
+static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **ret,
+			       struct cow_error *e)
+{
+	const char *from, *to;
+	cow_errno r = engine_text(args, "from", &from, e);
+
+	if (r == 0)
+		r = engine_text(args, "to", &to, e);
+	if (r == 0)
+		r = running_refuse(g, from, "rename", e);
+	if (r == 0)
+		r = running_explain(g, from, cow_branch_rename(g->store, from, to, e), e);
+	return r < 0 ? r : answer_branch(g, to, ret, e);
+}
+
+/* {name, source?, preserve_under?}: reset without source, restore with one */
+static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *source = engine_text_or_null(args, "source");
+	const char *keep = engine_text_or_null(args, "preserve_under");
+	struct cow_branch_info b = {0};
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = running_refuse(g, name, "change the contents of", e);
+	if (r == 0)
+		r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	if (source || b.parent[0])
+		engine_push_reference(g, source ? source : b.parent);
+	cow_branch_info_release(&b);
+	r = cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e);
+	r = running_explain(g, name, r, e);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+static int find_default(const struct cow_branch_info *b, void *arg)
+{
+	if (b->is_default)
+		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
+	return 0;
+}
+
+/* {name} */
+static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	char main_name[COW_BRANCH_MAX + 1] = "";
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r < 0)
+		return r;
+	cow_branch_each(g->store, find_default, main_name);
+	r = running_refuse(g, name, "promote", e);
+	if (r == 0 && main_name[0])
+		r = running_refuse(g, main_name, "exchange the contents of", e);
+	if (r == 0)
+		r = running_explain(g, name, cow_branch_promote(g->store, name, e), e);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+/* {name} */
+static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
+			     struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_set_default(g->store, name, e);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+/* All or nothing where it can be known beforehand: names, protection, running servers. */
+static cow_errno check_deletable(struct engine *g, const json_t *names, struct cow_error *e)
+{
+	const json_t *v;
+	size_t k;
+
+	json_array_foreach (names, k, v) {
+		const char *name = json_string_value(v);
+		struct cow_branch_info b = {0};
+		cow_errno r;
+
+		if (!name)
+			return cow_fail(e, -EINVAL, "'names' must hold texts");
+		r = cow_branch_get(g->store, name, &b, e);
+		if (r < 0)
+			return r;
+		cow_branch_info_release(&b);
+		r = running_refuse(g, name, "delete", e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* {names: [...]} */
+static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const json_t *names = json_object_get(args, "names"), *v;
+	json_t *deleted;
+	cow_errno r;
+	size_t k;
+
+	if (json_array_size(names) == 0)
+		return cow_fail(e, -EINVAL, "'names' must be a list of branches");
+	r = check_deletable(g, names, e);
+	if (r < 0)
+		return r;
+	deleted = json_array();
+	json_array_foreach (names, k, v) {
+		const char *name = json_string_value(v);
+
+		r = running_explain(g, name, cow_branch_delete(g->store, name, e), e);
+		if (r < 0)
+			break;
+		json_array_append_new(deleted, json_pack("{s:o}", "name", json_text(name)));
+	}
+	*ret = json_pack("{s:o}", "deleted", deleted);
+	if (r < 0 && k > 0)
+		cow_wrap(e, r, "%zu of %zu branches were deleted", k, json_array_size(names));
+	return r;
+}
+
+/* {name, set: {...}}: merge into the settings; null removes a key */
+static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	json_t *change = json_object_get(args, "set"), *merged, *v;
+	const char *name, *key;
+	char *text;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0 && !json_is_object(change))
+		r = cow_fail(e, -EINVAL, "'set' must be an object");
+	if (r == 0)
+		r = answer_branch(g, name, ret, e);
+	if (r < 0)
+		return r;
+	merged = json_object_get(*ret, "settings");
+	json_object_foreach (change, key, v) {
+		if (json_is_null(v))
+			json_object_del(merged, key);
+		else
+			json_object_set(merged, key, v);
+	}
+	text = json_dumps(merged, JSON_COMPACT);
+	r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
+	free(text);
+	json_decref(*ret);
+	*ret = NULL;
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+const struct engine_verb engine_verbs_branch[] = {
+    {"branch.create", create, false},
+    {"branch.list", list, false},
+    {"branch.get", get, false},
+    {"branch.open", open_files, false},
+    {"branch.rename", rename_branch, false},
+    {"branch.reset", reset, false},
+    {"branch.promote", promote, false},
+    {"branch.set_default", set_default, false},
+    {"branch.delete", delete, false},
+    {"branch.settings", settings, false},
+    {0},
+};
