@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pg: named things that are asked of a PostgreSQL server over a connection.
+ *
+ * pg.c is the only includer of libpq. There is no function that runs any SQL: what cowfs does to a
+ * database is what is listed here. Servers are started elsewhere (pgserver.h). Connections are made
+ * as the calling user; errors carry the server's own words. */
+#pragma once
+#include <stdbool.h>
+
+#include "store/error.h"
+
+struct command_call;
+
+/* Where a server listens. All borrowed. */
+struct pg_address {
+	const char *host; /* name, address, or socket directory */
+	int port;
+	const char *user, *dbname;
+};
+
+enum pg_answer {
+	PG_ANSWER_OK,      /* takes connections */
+	PG_ANSWER_NOT_YET, /* alive, but starting, stopping or recovering */
+	PG_ANSWER_NONE,    /* nobody answers */
+};
+enum pg_answer cow_pg_ping(const struct pg_address *at);
+
+/* Ask for a checkpoint and wait for it. -ECONNREFUSED cannot connect, -EPERM not allowed. */
+cow_errno cow_pg_checkpoint(const struct pg_address *at, struct cow_error *e);
+
+/* 0: a point of the branch may be taken while this server runs. -EPERM: fsync or full_page_writes
+ * is off, the reason and the remedy are in `e`. -ECONNREFUSED cannot connect. */
+cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_error *e);
+
+/* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
+ * its server for that time when it does not run. On failure nothing of the file has happened, and
+ * the reason is in call->error. (pgseed.c) */
+cow_errno pg_seed(struct command_call *call, const char *branch, const char *file);
