@@ -105,7 +105,7 @@ static int absolute(struct command_call *call, const char *path, char *ret)
 	/* A mount whose daemon was killed answers ENOTCONN; prepare clears it and needs its name.
 	 */
 	if (errno == ENOTCONN && path[0] == '/' && strlen(path) < PATH_MAX) {
-		strcpy(ret, path);
+		memcpy(ret, path, strlen(path) + 1);
 		return 0;
 	}
 	return cow_fail(&call->error, -errno, "%s: %s", path, strerror(errno));

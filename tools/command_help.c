@@ -82,9 +82,7 @@ static void command_lines(FILE *out, const char *group)
 
 void command_help_group(FILE *out, const char *group)
 {
-	for (const struct command_group *g = command_groups; g->name; g++)
-		if (strcmp(g->name, group) == 0)
-			fprintf(out, "cowfs %s: %s\n", g->name, g->summary);
+	fprintf(out, "Usage:\n  cowfs %s VERB [ARGUMENTS]\n", group);
 	fprintf(out, "\nCommands:\n");
 	command_lines(out, group);
 	fprintf(out, "\nHelp for one of them: cowfs %s VERB --help\n", group);

@@ -80,31 +80,40 @@ static int unknown_option(struct command_call *call, const struct tables *t, con
 {
 	const char *best = NULL;
 	unsigned least = 3;
+	char name[64];
 
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
 	for (size_t k = 0; k < t->n; k++) {
-		unsigned far = parse_distance(t->known[k]->name, word);
+		unsigned far = parse_distance(t->known[k]->name, name);
 
-		if (far < least || strncmp(t->known[k]->name, word, strlen(word)) == 0) {
+		if (far < least || strncmp(t->known[k]->name, name, strlen(name)) == 0) {
 			least = far;
 			best = t->known[k]->name;
 		}
 	}
 	if (best)
-		return command_usage(call, "unknown option --%s; did you mean --%s?", word, best);
-	return command_usage(call, "unknown option --%s", word);
+		return command_usage(call, "unknown option --%s; did you mean --%s?", name, best);
+	return command_usage(call, "unknown option --%s", name);
+}
+
+/* The long option that getopt has just read, as it was written, without dashes. */
+static const char *word_read(char **argv, const struct command_option *o)
+{
+	const char *word = argv[optind - 1];
+
+	if (o && o->value && optarg == word)
+		word = argv[optind - 2];
+	return word + strspn(word, "-");
 }
 
 /* getopt takes any unambiguous beginning for the name; a script must not depend on what happens to
  * be unambiguous today. */
 static bool written_in_full(char **argv, const struct command_option *o)
 {
-	const char *word = argv[optind - 1];
-	size_t len = strlen(o->name);
+	const char *word = word_read(argv, o);
 
-	if (o->value && optarg == word)
-		word = argv[optind - 2];
-	return strncmp(word, "--", 2) == 0 && strncmp(word + 2, o->name, len) == 0 &&
-	       (word[2 + len] == '\0' || word[2 + len] == '=');
+	return strcspn(word, "=") == strlen(o->name) &&
+	       strncmp(word, o->name, strlen(o->name)) == 0;
 }
 
 static int refuse(struct command_call *call, const struct tables *t, int answer, char **argv)
@@ -121,7 +130,7 @@ static int refuse(struct command_call *call, const struct tables *t, int answer,
 				     t->known[optopt - LONG_BASE]->name);
 	if (optopt)
 		return command_usage(call, "unknown option -%c", optopt);
-	return unknown_option(call, t, argv[optind - 1] + 2);
+	return unknown_option(call, t, word_read(argv, NULL));
 }
 
 /* argv[0] is skipped, as getopt does. */
@@ -138,7 +147,7 @@ static int run_getopt(struct command_call *call, const struct tables *t, int arg
 			return refuse(call, t, answer, argv);
 		o = answer >= LONG_BASE ? t->known[answer - LONG_BASE] : find_short(t, answer);
 		if (answer >= LONG_BASE && !written_in_full(argv, o))
-			return refuse(call, t, '?', (optopt = 0, argv));
+			return unknown_option(call, t, word_read(argv, o));
 		if (set_add(call->set, o->name, o->value ? optarg : "") < 0)
 			return -ENOMEM;
 	}
@@ -184,6 +193,28 @@ static int cut_tail(struct command_call *call, int argc, char **argv)
 	return argc;
 }
 
+/* Names travel as JSON, which holds UTF-8 only; a name must not silently become another. */
+static int check_text(struct command_call *call, const char *text)
+{
+	json_t *v = json_string(text);
+
+	if (!v)
+		return command_usage(call, "an argument is not valid UTF-8");
+	json_decref(v);
+	return 0;
+}
+
+static int check_texts(struct command_call *call)
+{
+	int r = 0;
+
+	for (int k = 0; r == 0 && k < call->argc; k++)
+		r = check_text(call, call->argv[k]);
+	for (size_t k = 0; r == 0 && k < call->set->n; k++)
+		r = check_text(call, call->set->values[k].value);
+	return r;
+}
+
 int command_parse(struct command_call *call, int argc, char **argv)
 {
 	const struct command *c = call->command;
@@ -204,7 +235,7 @@ int command_parse(struct command_call *call, int argc, char **argv)
 		return command_usage(call, "missing operand: %s", c->usage);
 	if (c->max_args >= 0 && call->argc > c->max_args)
 		return command_usage(call, "unexpected operand '%s'", call->argv[c->max_args]);
-	return 0;
+	return check_texts(call);
 }
 
 int command_apply_globals(struct command_call *call)

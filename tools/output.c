@@ -77,19 +77,16 @@ static void format_age(const char *text, char *buf, size_t size)
 /* ["default","poisoned"] -> "[default] [poisoned]" */
 static char *format_labels(const json_t *labels)
 {
-	size_t k, len = 1;
+	char *text = NULL;
+	size_t k, size = 0;
 	json_t *v;
-	char *text, *p;
+	FILE *f = open_memstream(&text, &size);
 
-	json_array_foreach (labels, k, v)
-		len += json_string_length(v) + 3;
-	p = text = malloc(len);
-	if (!text)
+	if (!f)
 		return NULL;
-	*p = '\0';
 	json_array_foreach (labels, k, v)
-		p += sprintf(p, "%s[%s]", k ? " " : "", json_string_value(v));
-	return text;
+		fprintf(f, "%s[%s]", k ? " " : "", json_string_value(v));
+	return fclose(f) == 0 ? text : NULL;
 }
 
 static char *scalar_text(const json_t *value)
