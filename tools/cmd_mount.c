@@ -18,9 +18,11 @@
 #include <unistd.h>
 
 #include "store/log.h"
+#include "tools/client.h"
 #include "tools/config.h"
 #include "tools/daemon.h"
 #include "tools/json_text.h"
+#include "tools/mountinfo.h"
 #include "tools/parse.h"
 #include "tools/wire.h"
 
@@ -100,6 +102,8 @@ static int read_settings(struct command_call *call, struct request *q)
 
 static int absolute(struct command_call *call, const char *path, char *ret)
 {
+	char dead_store[PATH_MAX];
+
 	if (realpath(path, ret))
 		return 0;
 	/* A mount whose daemon was killed answers ENOTCONN; prepare clears it and needs its name.
@@ -121,6 +125,8 @@ static int read_request(struct command_call *call, struct request *q)
 	r = absolute(call, store, q->store);
 	if (r == 0)
 		r = absolute(call, call->argv[call->argc - 1], q->mountpoint);
+	if (r == 0)
+		r = check_places(call, q);
 	if (r == 0)
 		r = config_load(q->store, &q->config, &call->error);
 	if (r < 0)

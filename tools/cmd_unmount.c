@@ -38,13 +38,16 @@ static int run(struct command_call *call)
 {
 	bool force = command_option(call, "force");
 	char mountpoint[PATH_MAX], store[PATH_MAX];
+	const char *given = NULL;
 	json_t *result;
 	int r = mountinfo_find(call->argv[0], mountpoint, store, &call->error);
 
+	if (r == 0 && store[0] != '/') /* mounted by hand, under another source */
+		r = command_store(call, &given);
 	if (r < 0)
 		return r;
-	r = client_call_daemon(store, "shutdown", json_pack("{s:b}", "force", (int)force), NULL,
-			       &call->error);
+	r = client_call_daemon(given ? given : store, "shutdown",
+			       json_pack("{s:b}", "force", (int)force), NULL, &call->error);
 	if (r == -ENOTCONN)
 		r = clear_dead(call, mountpoint);
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "store/branch.h"
@@ -217,13 +218,26 @@ static void tell_ready(const struct daemon_options *o, cow_errno r, const struct
 		o->ready(o->arg, r, e);
 }
 
+/* Every open file of every branch may need an extent file; the usual soft limit is far too low. */
+static void raise_file_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 /* Everything up to the moment when it serves; undone on failure. */
 static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct cow_error *e)
 {
 	struct engine g = {.mounted = &d->mounted, .daemon = d};
 	struct timespec now;
-	cow_errno r = cow_mount_prepare(&o->mount, &d->mounted.mount, e);
+	cow_errno r;
 
+	raise_file_limit();
+	r = cow_mount_prepare(&o->mount, &d->mounted.mount, e);
 	if (r < 0)
 		return r;
 	r = opening_wait(o->store, &o->open, OPEN_WAIT_MS, &d->store, e);
