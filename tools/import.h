@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* import: bring an existing PostgreSQL data directory into the store as a branch.
+ *
+ * Private to the import*.c files. import.c decides and checks, import_walk.c brings files in,
+ * import_config.c the configuration that Debian keeps elsewhere.
+ * Guarantee: nothing of the original is written or removed before the branch exists for good;
+ * without
+ * --move, never. A failure leaves no branch and the original as it was. */
+#pragma once
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/inode.h"
+#include "tools/engine.h"
+
+struct import {
+	struct engine *g;
+	char source[PATH_MAX];     /* real path of the data directory */
+	char mountpoint[PATH_MAX]; /* of this store; "" = not mounted. Never walked into */
+	int major;
+	bool move, verify;
+
+	uint64_t total, done; /* bytes */
+	uint64_t files, directories, skipped;
+	void *links; /* tsearch tree of hard links seen */
+	/* Directories outside `source` that were brought in; with --move they are emptied too. */
+	char **followed;
+	size_t n_followed;
+	json_t *warnings; /* array of text */
+};
+
+/* Add up `total` (ret NULL) or bring everything below `source` into `root`. Symlinks of a
+ * tablespace or pg_wal become directories of the branch. -EBUSY a file changed meanwhile. */
+cow_errno import_walk(struct import *im, struct cow_inode *root, struct cow_error *e);
+
+/* Remove what was taken over: the contents of `source` and of the followed directories. */
+cow_errno import_remove_original(struct import *im, struct cow_error *e);
+
+/* Give the branch the configuration files that its data directory does not have. */
+cow_errno import_config(struct import *im, struct cow_inode *root, struct cow_error *e);
+
+void import_warn(struct import *im, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

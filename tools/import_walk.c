@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: Apache-2.0
+/* import_walk: the files of a data directory, one by one.
+ *
+ * Two walks by the same code: one adds up bytes, one brings in. With --move a file is taken over
+ * through a second hard link, so that the original name stays until the branch exists; a file that
+ * has other hard links is copied, because they would be written through. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/cleanup.h"
+#include "store/take.h"
+#include "tools/import.h"
+
+#define SECOND_LINK ".cowfs-import.tmp"
+
+static void put_inode(struct cow_inode **i)
+{
+	cow_inode_put(*i);
+}
+#define CLEANUP_INODE CLEANUP(put_inode)
+
+static void close_dir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+/* One thing to bring in. `dir` NULL: only add up. */
+struct item {
+	const char *path; /* on the host */
+	const char *rel;  /* in the branch, from its root */
+	const char *name;
+	struct stat st;
+	struct cow_inode *dir;
+};
+
+static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
+			  struct cow_inode *dir, const char *only, struct cow_error *e);
+
+static cow_errno store_fail(struct cow_error *e, cow_errno r, const char *rel)
+{
+	return cow_fail(e, r, "cannot bring in %s: %s", rel, strerror(-r));
+}
+
+/* --- hard links --- */
+
+struct seen {
+	dev_t dev;
+	ino_t ino;
+	uint64_t store_ino;
+};
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct seen *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Remember a file with several names. True: it was seen before, as *ret_ino. */
+static bool seen_before(struct import *im, const struct stat *st, uint64_t store_ino,
+			uint64_t *ret_ino)
+{
+	struct seen *s = malloc(sizeof(*s)), **at;
+
+	if (!s)
+		return false;
+	*s = (struct seen){.dev = st->st_dev, .ino = st->st_ino, .store_ino = store_ino};
+	at = tsearch(s, &im->links, by_inode);
+	if (at && *at == s)
+		return false;
+	free(s);
+	if (at)
+		*ret_ino = (*at)->store_ino;
+	return at != NULL;
+}
+
+static bool find_seen(struct import *im, const struct stat *st, uint64_t *ret_ino)
+{
+	const struct seen key = {.dev = st->st_dev, .ino = st->st_ino};
+	struct seen **at = tfind(&key, &im->links, by_inode);
+
+	if (at)
+		*ret_ino = (*at)->store_ino;
+	return at != NULL;
+}
+
+/* --- regular files --- */
+
+static void set_times(struct cow_inode *i, const struct stat *st)
+{
+	cow_inode_set(i, COW_SET_ATIME | COW_SET_MTIME,
+		      &(struct cow_attr){.atime = st->st_atim, .mtime = st->st_mtim});
+}
+
+static cow_errno create(const struct item *n, uint32_t type, const char *target,
+			struct cow_inode **ret)
+{
+	return cow_name_create(n->dir, n->name,
+			       &(struct cow_name_create){.mode = type | (n->st.st_mode & 07777),
+							 .uid = n->st.st_uid,
+							 .gid = n->st.st_gid,
+							 .target = target},
+			       ret);
+}
+
+static void copied(uint64_t bytes, void *arg)
+{
+	struct import *im = arg;
+
+	im->done += bytes;
+	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
+}
+
+static cow_errno take(struct import *im, struct cow_inode *i, const struct item *n,
+		      struct cow_error *e)
+{
+	char second[PATH_MAX + sizeof(SECOND_LINK)];
+	cow_errno r;
+
+	snprintf(second, sizeof(second), "%.*s" SECOND_LINK,
+		 (int)(strlen(n->path) - strlen(strrchr(n->path, '/') + 1)), n->path);
+	if (!im->move || n->st.st_nlink > 1 ||
+	    ((unlink(second) < 0 && errno != ENOENT) || link(n->path, second) < 0))
+		return cow_file_take(i, n->path, COW_TAKE_COPY, copied, im, e);
+	r = cow_file_take(i, second, COW_TAKE_MOVE, copied, im, e);
+	if (r < 0)
+		unlink(second);
+	return r;
+}
+
+/* A server that was started meanwhile, or anybody else, would make the copy worthless. */
+static cow_errno unchanged(const struct item *n, struct cow_inode *i, struct cow_error *e)
+{
+	struct cow_attr a;
+	struct stat now;
+
+	cow_inode_attr(i, &a);
+	if (stat(n->path, &now) == 0 && now.st_size == n->st.st_size &&
+	    now.st_mtim.tv_sec == n->st.st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == n->st.st_mtim.tv_nsec) {
+		if (a.size == (uint64_t)now.st_size)
+			return 0;
+		return cow_fail(e, -EIO, "%s has %llu bytes in the branch, %llu in the original",
+				n->rel, (unsigned long long)a.size,
+				(unsigned long long)now.st_size);
+	}
+	cow_fail(e, -EBUSY, "%s changed while it was imported", n->path);
+	return cow_hint(e, -EBUSY,
+			"Stop what writes there, or import a copy made by pg_basebackup.");
+}
+
+static cow_errno bring_file(struct import *im, const struct item *n, struct cow_error *e)
+{
+	CLEANUP_INODE struct cow_inode *i = NULL;
+	uint64_t before = im->done, ino;
+	cow_errno r;
+
+	if (!n->dir) {
+		im->total += (uint64_t)n->st.st_size;
+		return 0;
+	}
+	if (n->st.st_nlink > 1 && find_seen(im, &n->st, &ino)) {
+		r = cow_inode_get(cow_inode_live(n->dir), ino, &i);
+		if (r == 0)
+			r = cow_name_link(i, n->dir, n->name);
+		im->total -= COW_MIN(im->total, (uint64_t)n->st.st_size);
+		return r < 0 ? store_fail(e, r, n->rel) : 0;
+	}
+	r = create(n, S_IFREG, NULL, &i);
+	if (r < 0)
+		return store_fail(e, r, n->rel);
+	if (n->st.st_nlink > 1)
+		seen_before(im, &n->st, cow_inode_number(i), &ino);
+	if (n->st.st_size > 0)
+		r = take(im, i, n, e);
+	if (r < 0)
+		return cow_wrap(e, r, "bring in %s", n->rel);
+	set_times(i, &n->st);
+	im->files++;
+	im->done = before + (uint64_t)n->st.st_size;
+	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
+	return im->verify ? unchanged(n, i, e) : 0;
+}
+
+/* --- directories --- */
+
+static cow_errno bring_dir(struct import *im, const struct item *n, const char *only,
+			   struct cow_error *e)
+{
+	CLEANUP_INODE struct cow_inode *i = NULL;
+	cow_errno r = 0;
+
+	if (n->dir)
+		r = create(n, S_IFDIR, NULL, &i);
+	if (r < 0)
+		return store_fail(e, r, n->rel);
+	im->directories += n->dir != NULL;
+	r = walk_dir(im, n->path, n->rel, i, only, e);
+	if (r == 0 && i)
+		set_times(i, &n->st);
+	return r;
+}
+
+/* --- symlinks --- */
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return n && strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Directories whose contents are PostgreSQL's own. */
+static bool is_postgres(const char *rel)
+{
+	return below(rel, "base") || below(rel, "global") ||
+	       (strncmp(rel, "pg_", 3) == 0 && strcmp(rel, "pg_log") != 0);
+}
+
+static bool is_tablespace(const char *rel)
+{
+	const char *oid = rel + strlen("pg_tblspc/");
+
+	return strncmp(rel, "pg_tblspc/", strlen("pg_tblspc/")) == 0 && *oid &&
+	       oid[strspn(oid, "0123456789")] == '\0';
+}
+
+/* The target of a link at `rel` to `inside` (a path from the root), as seen from the link. */
+static void relative(const char *rel, const char *inside, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (const char *p = rel; (p = strchr(p, '/')) && n + 4 < size; p++)
+		n += (size_t)snprintf(buf + n, size - n, "../");
+	snprintf(buf + n, size - n, "%s", *inside ? inside : ".");
+}
+
+static cow_errno keep_link(const struct item *n, const char *target, struct cow_error *e)
+{
+	CLEANUP_INODE struct cow_inode *i = NULL;
+	cow_errno r;
+
+	if (!n->dir)
+		return 0;
+	r = create(n, S_IFLNK, target, &i);
+	return r < 0 ? store_fail(e, r, n->rel) : 0;
+}
+
+static cow_errno note_followed(struct import *im, const char *path)
+{
+	char **grown = realloc(im->followed, (im->n_followed + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	im->followed = grown;
+	im->followed[im->n_followed] = strdup(path);
+	return im->followed[im->n_followed++] ? 0 : -ENOMEM;
+}
+
+/* What the link leads to becomes a part of the branch in its place. */
+static cow_errno follow(struct import *im, const struct item *link, const char *real,
+			struct cow_error *e)
+{
+	struct item n = *link;
+	char only[32] = "";
+	cow_errno r;
+
+	n.path = real;
+	if (stat(real, &n.st) < 0)
+		return cow_fail(e, -errno, "cannot look at %s: %s", real, strerror(errno));
+	if (S_ISREG(n.st.st_mode))
+		return bring_file(im, &n, e);
+	if (!S_ISDIR(n.st.st_mode))
+		return 0;
+	/* A tablespace can be shared by clusters of several versions. */
+	if (is_tablespace(n.rel))
+		snprintf(only, sizeof(only), "PG_%d_", im->major);
+	else if (n.dir && (r = note_followed(im, real)) < 0)
+		return cow_fail(e, r, "no memory to import");
+	return bring_dir(im, &n, only[0] ? only : NULL, e);
+}
+
+static cow_errno bring_link(struct import *im, const struct item *n, struct cow_error *e)
+{
+	char target[PATH_MAX], real[PATH_MAX], inside[PATH_MAX];
+	ssize_t len = readlink(n->path, target, sizeof(target) - 1);
+
+	if (len < 0)
+		return cow_fail(e, -errno, "cannot read the link %s: %s", n->path, strerror(errno));
+	target[len] = '\0';
+	if (below(target, im->mountpoint))
+		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", n->path);
+	if (!realpath(n->path, real)) {
+		if (is_postgres(n->rel))
+			return cow_fail(e, -errno, "%s leads to %s: %s", n->path, target,
+					strerror(errno));
+		return keep_link(n, target, e);
+	}
+	if (below(real, im->mountpoint))
+		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", n->path);
+	if (below(real, im->source)) {
+		relative(n->rel, real + strlen(im->source) + (real[strlen(im->source)] == '/'),
+			 inside, sizeof(inside));
+		return keep_link(n, inside, e);
+	}
+	if (is_postgres(n->rel) || (!strchr(n->rel, '/') && strstr(n->rel, ".conf")))
+		return follow(im, n, real, e);
+	if (strcmp(n->rel, "log") == 0 || strcmp(n->rel, "pg_log") == 0) {
+		/* Old logs are not data, and new ones must not go to the original's place. */
+		struct item log = *n;
+		CLEANUP_INODE struct cow_inode *i = NULL;
+		cow_errno r;
+
+		log.st.st_mode = 0700;
+		r = n->dir ? create(&log, S_IFDIR, NULL, &i) : 0;
+		return r < 0 ? store_fail(e, r, n->rel) : 0;
+	}
+	return keep_link(n, target, e);
+}
+
+/* --- the walk --- */
+
+static bool left_out(const char *rel, const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+	       strcmp(name, SECOND_LINK) == 0 || strncmp(name, "pgsql_tmp", 9) == 0 ||
+	       (*rel == '\0' && strcmp(name, "lost+found") == 0);
+}
+
+static cow_errno bring(struct import *im, const struct item *n, struct cow_error *e)
+{
+	switch (n->st.st_mode & S_IFMT) {
+	case S_IFREG:
+		return bring_file(im, n, e);
+	case S_IFDIR:
+		return bring_dir(im, n, NULL, e);
+	case S_IFLNK:
+		return bring_link(im, n, e);
+	default:
+		/* Sockets and pipes belong to processes, not to data. */
+		im->skipped += n->dir != NULL;
+		return 0;
+	}
+}
+
+/* `only`: names must begin with it; NULL = all. */
+static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
+			  struct cow_inode *dir, const char *only, struct cow_error *e)
+{
+	CLEANUP(close_dir) DIR *d = opendir(path);
+	struct dirent *de;
+	cow_errno r = 0;
+
+	if (!d)
+		return cow_fail(e, -errno, "cannot list %s: %s", path, strerror(errno));
+	while (r == 0 && (errno = 0, de = readdir(d))) {
+		CLEANUP_FREE char *child = NULL, *child_rel = NULL;
+		struct item n = {.name = de->d_name, .dir = dir};
+
+		if (left_out(rel, de->d_name) ||
+		    (only && strncmp(de->d_name, only, strlen(only)) != 0))
+			continue;
+		if (asprintf(&child, "%s/%s", path, de->d_name) < 0 ||
+		    asprintf(&child_rel, "%s%s%s", rel, *rel ? "/" : "", de->d_name) < 0)
+			return cow_fail(e, -ENOMEM, "no memory to import");
+		n.path = child;
+		n.rel = child_rel;
+		if (lstat(child, &n.st) < 0)
+			return cow_fail(e, -errno, "cannot look at %s: %s", child, strerror(errno));
+		if (only && dir && (r = note_followed(im, child)) < 0)
+			return cow_fail(e, r, "no memory to import");
+		r = bring(im, &n, e);
+	}
+	if (r == 0 && errno)
+		r = cow_fail(e, -errno, "cannot list %s: %s", path, strerror(errno));
+	return r;
+}
+
+cow_errno import_walk(struct import *im, struct cow_inode *root, struct cow_error *e)
+{
+	struct stat st;
+	cow_errno r = walk_dir(im, im->source, "", root, NULL, e);
+
+	tdestroy(im->links, free);
+	im->links = NULL;
+	if (r == 0 && root && stat(im->source, &st) == 0)
+		set_times(root, &st);
+	return r;
+}
+
+/* --- after --move --- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	return at->level == 0 ? 0 : remove(path) < 0 && errno != ENOENT ? errno : 0;
+}
+
+cow_errno import_remove_original(struct import *im, struct cow_error *e)
+{
+	int err = 0;
+
+	for (size_t k = 0; err == 0 && k < im->n_followed; k++)
+		err = nftw(im->followed[k], remove_one, 32, FTW_DEPTH | FTW_PHYS);
+	if (err == 0)
+		err = nftw(im->source, remove_one, 32, FTW_DEPTH | FTW_PHYS);
+	return err ? cow_fail(e, err > 0 ? -err : -errno, "cannot remove all of the original: %s",
+			      strerror(err > 0 ? err : errno))
+		   : 0;
+}
