@@ -108,11 +108,39 @@ static int absolute(struct command_call *call, const char *path, char *ret)
 		return 0;
 	/* A mount whose daemon was killed answers ENOTCONN; prepare clears it and needs its name.
 	 */
-	if (errno == ENOTCONN && path[0] == '/' && strlen(path) < PATH_MAX) {
-		memcpy(ret, path, strlen(path) + 1);
+	if (errno == ENOTCONN && mountinfo_find(path, ret, dead_store, NULL) == 0)
 		return 0;
-	}
 	return cow_fail(&call->error, -errno, "%s: %s", path, strerror(errno));
+}
+
+/* Is `path` the directory `dir` or below it? Both absolute and canonical. */
+static bool is_within(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+static int check_places(struct command_call *call, const struct request *q)
+{
+	json_t *status = NULL;
+	const char *where;
+
+	if (is_within(q->mountpoint, q->store) || is_within(q->store, q->mountpoint)) {
+		cow_fail(&call->error, -EINVAL, "the mount point %s and the store %s overlap",
+			 q->mountpoint, q->store);
+		return cow_hint(&call->error, -EINVAL,
+				"Mount on an empty directory outside of the store.");
+	}
+	if (!client_daemon_runs(q->store) ||
+	    client_call_daemon(q->store, "status", NULL, &status, NULL) < 0)
+		return 0;
+	where = json_string_value(json_object_get(status, "mountpoint"));
+	cow_fail(&call->error, -EBUSY, "the store %s is mounted already, on %s", q->store,
+		 where ? where : "?");
+	json_decref(status);
+	return cow_hint(&call->error, -EBUSY,
+			"One mount shows all branches. To move it, unmount it first.");
 }
 
 static int read_request(struct command_call *call, struct request *q)
