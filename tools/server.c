@@ -26,6 +26,7 @@ struct connection {
 	struct wire wire;
 	struct engine engine;
 	int64_t told_ms; /* when progress was last sent */
+	bool gone;       /* a send failed: what is in the stream is no whole line any more */
 };
 
 struct server {
@@ -57,12 +58,13 @@ static void tell_progress(void *arg, uint64_t done, uint64_t total)
 	struct connection *c = arg;
 	int64_t now = now_ms();
 
-	if (now - c->told_ms < PROGRESS_EVERY_MS)
+	if (c->gone || now - c->told_ms < PROGRESS_EVERY_MS)
 		return;
 	c->told_ms = now;
-	/* A client that went away is noticed when the answer is sent; the verb ends its work. */
-	wire_write(&c->wire, json_pack("{s:{s:I,s:I}}", "progress", "done", (json_int_t)done,
-				       "total", (json_int_t)total));
+	/* The verb ends its work also for a client that went away. */
+	if (wire_write(&c->wire, json_pack("{s:{s:I,s:I}}", "progress", "done", (json_int_t)done,
+					   "total", (json_int_t)total)) < 0)
+		c->gone = true;
 }
 
 static bool begin_work(struct server *s, bool control)
@@ -103,6 +105,10 @@ static cow_errno answer(struct connection *c, const json_t *request)
 		end_work(c->server, verb && verb->control);
 	}
 	json_decref(empty);
+	if (c->gone) {
+		json_decref(result);
+		return -EPIPE;
+	}
 	if (r == 0 && result)
 		return wire_write(&c->wire, json_pack("{s:o}", "result", result));
 	json_decref(result);
