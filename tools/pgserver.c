@@ -204,11 +204,24 @@ static cow_errno await_ready(const struct pgserver_start *how, pid_t pid, off_t 
 			how->log);
 }
 
+/* A pid file names a process that is not this server: gone, a zombie, or somebody with the same
+ * number. */
+static cow_errno remove_stale(const char *dir, const char *name, struct cow_error *e)
+{
+	char path[PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return cow_fail(e, -errno, "cannot remove %s: %s", path, strerror(errno));
+	return 0;
+}
+
 /* A killed postmaster leaves processes for a moment, and sometimes a pid file whose pid belongs to
  * somebody else now: postgres would refuse to start over either. */
-static cow_errno clear_leftovers(const char *pgdata, struct cow_error *e)
+static cow_errno clear_leftovers(const struct pgserver_start *how, struct cow_error *e)
 {
-	char path[PATH_MAX];
+	const char *pgdata = how->pgdata;
+	char lock[64];
 	struct pgstate s;
 	uint64_t end = now_ms() + LEFTOVER_MS;
 	cow_errno r;
@@ -217,18 +230,21 @@ static cow_errno clear_leftovers(const char *pgdata, struct cow_error *e)
 		pause_ms(POLL_MS);
 	if (r < 0)
 		return r;
+	if (s.running) {
+		cow_fail(e, -EBUSY, "postgres (pid %d) runs on %s already", (int)s.pid, pgdata);
+		return cow_hint(e, -EBUSY, "Two servers on one directory would destroy it.");
+	}
 	if (s.leftover) {
 		cow_fail(e, -EBUSY, "processes of an earlier server still use %s", pgdata);
 		return cow_hint(e, -EBUSY,
 				"Its postmaster (pid %d) was killed; end the rest of them.",
 				(int)s.pid);
 	}
-	if (!s.has_file || s.running || kill(s.pid, 0) < 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/postmaster.pid", pgdata);
-	return unlink(path) < 0 && errno != ENOENT
-		   ? cow_fail(e, -errno, "cannot remove %s: %s", path, strerror(errno))
-		   : 0;
+	if (s.has_file)
+		r = remove_stale(pgdata, "postmaster.pid", e);
+	/* The socket directory is this server's own. */
+	snprintf(lock, sizeof(lock), ".s.PGSQL.%d.lock", how->port);
+	return r < 0 ? r : remove_stale(how->socket_dir, lock, e);
 }
 
 cow_errno pgserver_start(const struct pgserver_start *how, struct pgstate *ret, struct cow_error *e)
@@ -241,7 +257,7 @@ cow_errno pgserver_start(const struct pgserver_start *how, struct pgstate *ret, 
 	cow_errno r = owner_of(how->pgdata, &owner, e);
 
 	if (r == 0)
-		r = clear_leftovers(how->pgdata, e);
+		r = clear_leftovers(how, e);
 	if (r < 0)
 		return r;
 	r = arguments(how, &argv);
