@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Calls that a program which serves other people's data does not make.
+. "$(dirname "$0")/../lib/lib.sh"
+cd "$SOURCE"
+no_call() { # no_call REGEX FOLDERS WHY
+	local found
+	# shellcheck disable=SC2086
+	found=$(grep -rnE --include='*.[ch]' "(^|[^A-Za-z0-9_])($1)[[:space:]]*\(" $2 || true)
+	[[ -z $found ]] || fail "$3: $found"
+}
+no_call 'system|popen' "store fs tools" "no command is built by a shell"
+no_call 'strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|tmpnam|mktemp' "store fs tools" "no unbounded string call"
+no_call 'exit|abort' "store fs" "a library does not end the process"
+no_call 'sync_file_range|sync' "store fs" "sync() is not what fsync means"
