@@ -17,7 +17,7 @@
 
 /* A command that has the store open for a moment must not make the mount fail. */
 #define OPEN_WAIT_MS 3000
-#define QUIET_POLL_MS 200
+#define QUIET_POLL_MS 500
 
 enum stop_state { STOP_NONE, STOP_ASKED, STOP_ANSWERED };
 
@@ -181,7 +181,7 @@ static void serve(struct daemon *d)
 		if (r != -EBUSY)
 			d->mounted.mount = NULL;
 		pthread_rwlock_unlock(&d->mounted.lock);
-		if (r < 0)
+		if (r < 0 && !(r == -EBUSY && d->watching))
 			cow_log_warn("unmount: %s", e.text[0] ? e.text : strerror(-r));
 		if (r != -EBUSY)
 			return;
