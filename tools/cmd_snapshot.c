@@ -2,8 +2,6 @@
 /* cowfs snapshot create and list, cowfs log. */
 #include "tools/commands.h"
 
-#include "store/branch.h"
-
 /* --- create --- */
 
 static const struct output_column record[] = {
@@ -17,10 +15,7 @@ static const struct output_spec record_spec = {.columns = record};
 static int create_run(struct command_call *call)
 {
 	const char *name = call->argc > 1 ? call->argv[1] : NULL;
-	int r = name ? cow_branch_name_check(name, &call->error) : 0;
 
-	if (r < 0)
-		return r;
 	return command_verb(call, "snapshot.create",
 			    json_pack("{s:s,s:s*,s:s*}", "branch", call->argv[0], "name", name,
 				      "message", command_option(call, "message")),
