@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ops_file: open files.
+ *
+ * A handle is a set of flags, never a descriptor, so a write that the kernel sends later through
+ * any handle of the file is right. Kept in mind: with write-back the kernel reads from files opened
+ * for writing only; O_APPEND needs nothing here, because the kernel, the only writer, gives the
+ * offset; and FLUSH always succeeds, because a failing close is a PANIC in postgres. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fs/cowfs_ll.h"
+#include "fs/transport.h"
+
+static bool is_writer(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
+}
+
+/* Tell the store and the table of an open; answer how the kernel shall treat the file. */
+static cow_errno open_inode(struct cow_mount *m, uint64_t id, struct cow_inode *i,
+			    enum cow_pg_kind kind, struct fuse_file_info *fi)
+{
+	bool cached = cow_policy_for(kind).cached, writer = is_writer(fi);
+	cow_errno r = cow_inode_open(i, writer);
+
+	if (r < 0)
+		return r;
+	cow_nodes_opened(m->nodes, id, writer);
+	fi->keep_cache = cached;
+	fi->direct_io = !cached;
+	fi->fh = (writer ? COW_FH_WRITER : 0) | (fi->flags & O_DSYNC ? COW_FH_DSYNC : 0) |
+		 (cached ? 0 : COW_FH_DIRECT);
+	return 0;
+}
+
+static void close_inode(struct cow_mount *m, uint64_t id, struct cow_inode *i, bool writer)
+{
+	if (cow_nodes_closed(m->nodes, id, writer))
+		cow_inode_close(i, writer);
+}
+
+void cow_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		   struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_CREATE);
+	struct fuse_entry_param e = {0};
+	struct cow_inode *i = NULL;
+	struct cow_node dir = {0};
+	cow_errno r = cow_names_dir(m, parent, name, &dir);
+
+	if (r == 0)
+		r = cow_names_make(req, &dir, name, S_IFREG | (mode & 07777), 0, NULL, &i);
+	if (r == 0)
+		r = cow_names_entry(m, &dir, name, i, &e);
+	if (r == 0) {
+		r = open_inode(m, e.ino, i, cow_pg_kind_of(dir.kind, name, false), fi);
+		if (r < 0)
+			cow_nodes_forget(m->nodes, e.ino, 1);
+	}
+	if (r < 0) {
+		cow_reply(req, r);
+	} else if (fuse_reply_create(req, &e, fi) < 0) {
+		close_inode(m, e.ino, i, is_writer(fi));
+		cow_nodes_forget(m->nodes, e.ino, 1);
+	}
+	cow_inode_put(i);
+	cow_node_put(&dir);
+}
+
+void cow_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_OPEN);
+	struct cow_node node = {0};
+	cow_errno r = cow_node_get(m->nodes, ino, &node);
+
+	if (r == 0)
+		r = node.inode ? open_inode(m, ino, node.inode, node.kind, fi) : -EISDIR;
+	if (r < 0)
+		cow_reply(req, r);
+	else if (fuse_reply_open(req, fi) < 0)
+		close_inode(m, ino, node.inode, is_writer(fi));
+	cow_node_put(&node);
+}
+
+void cow_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_RELEASE);
+	struct cow_node node = {0};
+
+	if (cow_node_get(m->nodes, ino, &node) == 0 && node.inode)
+		close_inode(m, ino, node.inode, fi->fh & COW_FH_WRITER);
+	cow_reply(req, 0);
+	cow_node_put(&node);
+}
+
+/* A regular file. -ESTALE, -EISDIR; `ret` needs cow_node_put on 0. */
+static cow_errno file_node(struct cow_mount *m, fuse_ino_t ino, struct cow_node *ret)
+{
+	cow_errno r = cow_node_get(m->nodes, ino, ret);
+
+	return r < 0 ? r : ret->inode ? 0 : -EISDIR;
+}
+
+void cow_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_READ);
+	struct cow_node node = {0};
+	size_t len = 0;
+	char *buf;
+	cow_errno r = file_node(m, ino, &node);
+
+	if (size > COW_READ_MAX)
+		size = COW_READ_MAX;
+	if (r == 0)
+		r = cow_transport_read_buffer(m, req, size, &buf);
+	if (r == 0)
+		r = cow_file_read(node.inode, buf, (uint64_t)off, size, &len);
+	if (r < 0)
+		cow_reply(req, r);
+	else
+		fuse_reply_buf(req, buf, len);
+	cow_node_put(&node);
+}
+
+void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+		  struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_WRITE);
+	/* A page written back belongs to no handle; its O_DSYNC comes as an FSYNC of its own. */
+	bool dsync = (fi->fh & COW_FH_DSYNC) && !fi->writepage;
+	struct cow_node node = {0};
+	cow_errno r = file_node(m, ino, &node);
+
+	if (r == 0)
+		r = cow_file_write(node.inode, buf, (uint64_t)off, size,
+				   dsync ? COW_WRITE_DSYNC : 0);
+	if (r < 0)
+		cow_reply(req, r);
+	else
+		fuse_reply_write(req, size);
+	cow_node_put(&node);
+}
+
+void cow_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	cow_op_begin(req, FUSE_FLUSH);
+	cow_reply(req, 0);
+}
+
+void cow_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_FSYNC);
+	struct cow_node node = {0};
+	cow_errno r = file_node(m, ino, &node);
+
+	if (r == 0)
+		r = cow_file_sync(node.inode, datasync != 0);
+	cow_reply(req, r);
+	cow_node_put(&node);
+}
+
+void cow_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		      struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_FALLOCATE);
+	struct cow_node node = {0};
+	cow_errno r = file_node(m, ino, &node);
+
+	if (r == 0)
+		r = cow_file_allocate(node.inode, mode, (uint64_t)off, (uint64_t)len);
+	cow_reply(req, r);
+	cow_node_put(&node);
+}
+
+/* The kernel asks without writing back first. While somebody has a cached file open for writing,
+ * what looks like a hole here may be a dirty page there, and a copy would lose it; so the question
+ * is declared unsupported for that file, and copying programs read it all. After the last close
+ * nothing is dirty. */
+static bool kernel_may_know_better(const struct cow_mount *m, const struct cow_node *node)
+{
+	return !m->writethrough && node->writers > 0 && cow_policy_for(node->kind).cached;
+}
+
+void cow_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	struct cow_mount *m = cow_op_begin(req, FUSE_LSEEK);
+	struct cow_node node = {0};
+	uint64_t to = 0;
+	cow_errno r = file_node(m, ino, &node);
+
+	if (r == 0)
+		r = kernel_may_know_better(m, &node)
+			? -EINVAL
+			: cow_file_seek(node.inode, (uint64_t)off, whence, &to);
+	if (r < 0)
+		cow_reply(req, r);
+	else
+		fuse_reply_lseek(req, (off_t)to);
+	cow_node_put(&node);
+}

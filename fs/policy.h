@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/* policy: how a file of each kind is treated by the mount (the table of DESIGN 5).
+ *
+ * Cached: through the kernel's page cache, kept over opens, written back. Else direct I/O, so that
+ * the daemon, and with it a snapshot, has exactly what was written. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/pgpath.h"
+
+struct cow_policy {
+	bool cached;
+	uint32_t own_run; /* blocks, see cow_inode_set_own_run */
+};
+
+struct cow_policy cow_policy_for(enum cow_pg_kind kind);
