@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "store/branch.h"
@@ -17,10 +16,13 @@
 
 /* A command that has the store open for a moment must not make the mount fail. */
 #define OPEN_WAIT_MS 3000
-#define QUIET_POLL_MS 500
+/* How often a stop that had to wait is tried again: less and less often. */
+#define WATCH_STEP_MS 250
+#define WATCH_MOST_MS 16000
 
 enum stop_state { STOP_NONE, STOP_ASKED, STOP_ANSWERED };
 
+/* Lock order: lock, then mounted.lock. */
 struct daemon {
 	struct cow_store *store;
 	struct engine_mount mounted;
@@ -100,25 +102,39 @@ static int has_open_files(const struct cow_branch_info *b, void *arg)
 	return cow_branch_open_files(d->store, b->name) > 0;
 }
 
-/* After a signal that came too early: ask again whenever nothing is open. */
+/* Something without an open file may still use the mount (a working directory), so a try can fail
+ * too; then the next one comes later. */
+static bool time_to_ask(struct daemon *d, unsigned waited_ms, unsigned wait_ms)
+{
+	return waited_ms >= wait_ms && cow_branch_each(d->store, has_open_files, d) == 0;
+}
+
+/* After a signal that came too early: ask again when nothing is open. */
 static void *watch(void *arg)
 {
-	const struct timespec pause = {.tv_nsec = QUIET_POLL_MS * 1000000};
+	const struct timespec pause = {.tv_nsec = WATCH_STEP_MS * 1000000};
+	unsigned waited_ms = 0, wait_ms = WATCH_STEP_MS;
 	struct daemon *d = arg;
 
 	for (;;) {
-		bool quiet, over;
+		bool ask, over;
 
 		nanosleep(&pause, NULL);
-		quiet = cow_branch_each(d->store, has_open_files, d) == 0;
+		waited_ms += WATCH_STEP_MS;
+		ask = time_to_ask(d, waited_ms, wait_ms);
 		pthread_mutex_lock(&d->lock);
 		over = d->over;
-		d->by_watcher = quiet && !over;
+		if (ask && !over)
+			d->by_watcher = true; /* until decide_force has seen it */
 		pthread_mutex_unlock(&d->lock);
 		if (over)
 			return NULL;
-		if (quiet)
-			ask_mount(d);
+		if (!ask)
+			continue;
+		ask_mount(d);
+		waited_ms = 0;
+		if (wait_ms < WATCH_MOST_MS)
+			wait_ms *= 2;
 	}
 }
 
@@ -167,17 +183,42 @@ static bool was_asked(struct daemon *d)
 	return asked;
 }
 
+/* While the mount serves, it handles the signals that stop it. Before and between, they end up
+ * here. */
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int sig)
+{
+	signalled = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
 /* Serve until the mount is gone. */
 static void serve(struct daemon *d)
 {
+	catch_signals();
 	for (;;) {
 		struct cow_error e = COW_ERROR_INIT;
-		cow_errno r = cow_mount_run(d->mounted.mount);
+		bool force;
+		cow_errno r;
 
+		if (signalled)
+			cow_mount_ask_stop(d->mounted.mount);
+		signalled = 0;
+		r = cow_mount_run(d->mounted.mount);
 		if (r < 0)
 			cow_log_error("serving the mount failed: %s", strerror(-r));
+		force = decide_force(d); /* before the other lock: see the order above */
 		pthread_rwlock_wrlock(&d->mounted.lock);
-		r = cow_mount_stop(d->mounted.mount, decide_force(d), &e);
+		r = cow_mount_stop(d->mounted.mount, force, &e);
 		if (r != -EBUSY)
 			d->mounted.mount = NULL;
 		pthread_rwlock_unlock(&d->mounted.lock);
@@ -218,17 +259,6 @@ static void tell_ready(const struct daemon_options *o, cow_errno r, const struct
 		o->ready(o->arg, r, e);
 }
 
-/* Every open file of every branch may need an extent file; the usual soft limit is far too low. */
-static void raise_file_limit(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-		l.rlim_cur = l.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 /* Everything up to the moment when it serves; undone on failure. */
 static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct cow_error *e)
 {
@@ -236,7 +266,6 @@ static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct
 	struct timespec now;
 	cow_errno r;
 
-	raise_file_limit();
 	r = cow_mount_prepare(&o->mount, &d->mounted.mount, e);
 	if (r < 0)
 		return r;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "fs/mount.h"
+#include "fs/pgfork.h"
 #include "store/branch.h"
+#include "store/live.h"
 #include "store/log.h"
 
 /* A snapshot never waits longer than this for the kernel's dirty pages (DESIGN 4.5, step 1). */
@@ -78,12 +80,12 @@ bool engine_mountpoint(struct engine *g, char *buf, size_t size)
 	return true;
 }
 
-void engine_push_pages(struct engine *g, const char *branch)
+static void push_branch(struct engine *g, const char *branch)
 {
 	struct cow_mount *m;
 	cow_errno r;
 
-	if (!g->mounted || cow_branch_open_writers(g->store, branch) == 0)
+	if (cow_branch_open_writers(g->store, branch) == 0)
 		return;
 	m = engine_mount_hold(g);
 	if (!m)
@@ -95,33 +97,49 @@ void engine_push_pages(struct engine *g, const char *branch)
 			     branch, strerror(-r));
 }
 
-static int push_default(const struct cow_branch_info *b, void *arg)
+static int take_default(const struct cow_branch_info *b, void *arg)
 {
 	if (b->is_default)
-		engine_push_pages(arg, b->name);
-	return 0;
+		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
+	return b->is_default;
 }
 
-static int push_any(const struct cow_branch_info *b, void *arg)
+/* The branch whose present state `reference` means; false = a past point, or only the store knows.
+ */
+static bool head_of(struct engine *g, const char *reference, char *ret)
 {
-	engine_push_pages(arg, b->name);
-	return 0;
-}
-
-void engine_push_reference(struct engine *g, const char *reference)
-{
-	if (!g->mounted)
-		return;
+	ret[0] = '\0';
 	if (!reference)
-		cow_branch_each(g->store, push_default, g);
-	else if (strchr(reference, '@'))
-		return;
-	else if (reference[0] == '^')
-		/* Which branch that is, only the store knows; syncfs covers the whole mount anyway.
-		 */
-		cow_branch_each(g->store, push_any, g);
-	else
-		engine_push_pages(g, reference);
+		cow_branch_each(g->store, take_default, ret);
+	else if (!strchr(reference, '@') && reference[0] != '^')
+		snprintf(ret, COW_BRANCH_MAX + 1, "%s", reference);
+	return ret[0] != '\0';
+}
+
+void engine_push_pages(struct engine *g, const char *reference)
+{
+	char branch[COW_BRANCH_MAX + 1];
+
+	if (g->mounted && head_of(g, reference, branch))
+		push_branch(g, branch);
+}
+
+cow_errno engine_before_point(struct engine *g, const char *reference, struct cow_error *e)
+{
+	char branch[COW_BRANCH_MAX + 1];
+	struct cow_live *l = NULL;
+	cow_errno r;
+
+	if (!head_of(g, reference, branch))
+		return 0;
+	/* What does not exist or cannot be opened is for the operation itself to report. */
+	if (cow_live_get(g->store, branch, &l, NULL) < 0)
+		return 0;
+	r = cow_pgfork_snapshot_safe(l, e);
+	cow_live_put(l);
+	if (r == 0 && g->mounted)
+		push_branch(g, branch);
+	return r == -EPERM ? r : 0;
 }
 
 /* --- arguments --- */

@@ -75,8 +75,11 @@ cow_errno engine_text(const json_t *args, const char *key, const char **ret, str
 const char *engine_text_or_null(const json_t *args, const char *key);
 bool engine_flag(const json_t *args, const char *key); /* missing = false */
 
-/* Before a point of `branch` is taken: push what the kernel still holds back, when the branch is
- * mounted and open for writing. Never fails: a snapshot without it is as good as a power loss. */
-void engine_push_pages(struct engine *g, const char *branch);
-/* The same for a reference (NAME@POINT, ^parent...): a past point needs nothing. */
-void engine_push_reference(struct engine *g, const char *reference);
+/* Before a point of what `reference` names is taken (NULL = the default branch): refuse when a
+ * server runs on it that would not survive that (-EPERM), and push what the kernel still holds
+ * back. Never fails for lack of the latter: a point without it is as good as a power loss. A past
+ * point needs nothing. */
+cow_errno engine_before_point(struct engine *g, const char *reference, struct cow_error *e);
+
+/* Only the second half, for looking at a branch. */
+void engine_push_pages(struct engine *g, const char *reference);

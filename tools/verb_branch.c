@@ -57,8 +57,9 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 		made = false;
 	} else {
 		if (!how.empty)
-			engine_push_reference(g, how.parent);
-		r = cow_branch_create(g->store, &how, e);
+			r = engine_before_point(g, how.parent, e);
+		if (r == 0)
+			r = cow_branch_create(g->store, &how, e);
 		/* Somebody else may have made it in the meantime: that is what was asked for. */
 		if (r == -EEXIST && engine_flag(args, "if_not_exists") &&
 		    branch_exists(g, how.name)) {
@@ -151,9 +152,10 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	if (r < 0)
 		return r;
 	if (source || b.parent[0])
-		engine_push_reference(g, source ? source : b.parent);
+		r = engine_before_point(g, source ? source : b.parent, e);
 	cow_branch_info_release(&b);
-	r = cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e);
+	if (r == 0)
+		r = cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e);
 	r = running_explain(g, name, r, e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }

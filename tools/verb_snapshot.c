@@ -18,7 +18,9 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 
 	if (r < 0)
 		return r;
-	engine_push_pages(g, branch);
+	r = engine_before_point(g, branch, e);
+	if (r < 0)
+		return r;
 	r = cow_snapshot_create(g->store, branch, engine_text_or_null(args, "name"),
 				engine_text_or_null(args, "message"), &made, e);
 	if (r == 0)

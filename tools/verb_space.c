@@ -51,8 +51,8 @@ static cow_errno diff(struct engine *g, const json_t *args, json_t **ret, struct
 		r = engine_text(args, "b", &b, e);
 	if (r < 0)
 		return r;
-	engine_push_reference(g, a);
-	engine_push_reference(g, b);
+	engine_push_pages(g, a);
+	engine_push_pages(g, b);
 	if (!engine_flag(args, "stat"))
 		sum.files = json_array();
 	r = cow_diff(g->store, a, b, add_difference, &sum, e);
