@@ -166,7 +166,7 @@ Test(rules, rule3_fsync_means_it)
 Test(rules, rule4_sealed_never_changes)
 {
 	const struct hostio_event *e;
-	char sealed[64] = "";
+	char sealed[256] = "";
 	long first;
 	size_t n;
 
@@ -291,7 +291,7 @@ Test(rules, rule6_the_map_is_the_truth)
  * zeroes made into holes, show the same. */
 Test(rules, rule7_presence_comes_from_the_map_alone)
 {
-	char command[700];
+	char command[2000];
 
 	put_fill(&t, "main", "zeroes", 0, 10 * B, 0);
 	put_fill(&t, "main", "sparse", 30 * B, B, 's');

@@ -252,6 +252,8 @@ static void step_rename(struct world *w)
 		return;
 	}
 	WORLD_CHECK(w, r == 0, "rename: %d %s", r, e.text);
+	/* A mount shows it at another place: a new incarnation. */
+	expect_stale(w, k);
 	strcpy(w->b[k].name, name);
 	adopt_snapshots(w);
 }
