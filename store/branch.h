@@ -5,8 +5,8 @@
  * said otherwise. They are serialised inside (a branch operation at a time), never hold up reads
  * and writes of files except for the freeze (microseconds), and never make a path call on a mount.
  *
- * A reference to a point is text: NAME | NAME@SNAPSHOT | NAME@TIME | ^parent[@...]; TIME is RFC 3339 and
- * means the newest snapshot of that branch not after it. */
+ * A reference to a point is text: NAME | NAME@SNAPSHOT | NAME@TIME | ^parent[@...]; TIME is RFC
+ * 3339 and means the newest snapshot of that branch not after it. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,17 +17,17 @@
 struct cow_live;
 
 struct cow_branch_info {
-	uint64_t id;		/* of the branch, for ever; survives rename and reset */
-	uint64_t lineage;	/* what it names now */
-	uint64_t incarnation;	/* of its present showing in the mount */
-	uint64_t parent_id;	/* branch it was made from; 0 = none */
+	uint64_t id;          /* of the branch, for ever; survives rename and reset */
+	uint64_t lineage;     /* what it names now */
+	uint64_t incarnation; /* of its present showing in the mount */
+	uint64_t parent_id;   /* branch it was made from; 0 = none */
 	char name[COW_BRANCH_MAX + 1];
 	char parent[COW_BRANCH_MAX + 1]; /* present name of parent_id; "" none or deleted */
-	int64_t created_ns, reset_ns;	 /* CLOCK_REALTIME; reset_ns 0 = never reset */
-	int64_t data_ns; /* time of the point of the parent it shows; 0 = none */
+	int64_t created_ns, reset_ns;    /* CLOCK_REALTIME; reset_ns 0 = never reset */
+	int64_t data_ns;                 /* time of the point of the parent it shows; 0 = none */
 	bool is_default, ephemeral, poisoned;
-	uint32_t forks;	    /* lineages below it: cost of a cold look-up */
-	char *settings;	    /* JSON object text owned by tools/; "{}" when none. Free with _release */
+	uint32_t forks; /* lineages below it: cost of a cold look-up */
+	char *settings; /* JSON object text owned by tools/; "{}" when none. Free with _release */
 };
 
 struct cow_snapshot_info {
@@ -49,7 +49,8 @@ cow_errno cow_branch_name_check(const char *name, struct cow_error *e);
 cow_errno cow_branch_get(struct cow_store *s, const char *name, struct cow_branch_info *ret,
 			 struct cow_error *e);
 
-/* Every branch in name order. `each` gets a borrowed value; a non-zero answer stops and is returned. */
+/* Every branch in name order. `each` gets a borrowed value; a non-zero answer stops and is
+ * returned. */
 cow_errno cow_branch_each(struct cow_store *s,
 			  int (*each)(const struct cow_branch_info *b, void *arg), void *arg);
 
@@ -57,11 +58,12 @@ struct cow_branch_create {
 	const char *name;
 	const char *parent;   /* reference; NULL = the default branch; ignored when `empty` */
 	const char *settings; /* JSON object text; NULL = "{}" */
-	bool empty;	      /* over nothing: a base of its own */
+	bool empty;           /* over nothing: a base of its own */
 	bool ephemeral;
 	uint32_t root_mode, root_uid, root_gid; /* of an empty branch's root directory */
-	/* Runs on the new branch before anybody can see it: what it changes is part of the creation.
-	 * A failure undoes everything. May be NULL. `from_running`: the parent was taken alive. */
+	/* Runs on the new branch before anybody can see it: what it changes is part of the
+	 * creation. A failure undoes everything. May be NULL. `from_running`: the parent was taken
+	 * alive. */
 	cow_errno (*prepare)(struct cow_live *fresh, void *arg, struct cow_error *e);
 	void *arg;
 };
@@ -86,8 +88,8 @@ cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_e
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
 			    struct cow_error *e);
 
-/* Never refused because something was made from it. -ENOENT; -EBUSY files of it are open. Its snapshots
- * go with it; what others still see stays, the rest is freed in the background. */
+/* Never refused because something was made from it. -ENOENT; -EBUSY files of it are open. Its
+ * snapshots go with it; what others still see stays, the rest is freed in the background. */
 cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e);
 
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
@@ -110,6 +112,7 @@ uint64_t cow_branch_open_files(struct cow_store *s, const char *name);
 /* Files open for writing: 0 means that no cache above the store can hold unwritten data. */
 uint64_t cow_branch_open_writers(struct cow_store *s, const char *name);
 
-/* The mount follows changes of names and incarnations through this. Called without locks of the store
- * held, after the change is durable. `name` changed, appeared or went. One watcher at most. */
+/* The mount follows changes of names and incarnations through this. Called without locks of the
+ * store held, after the change is durable. `name` changed, appeared or went. One watcher at most.
+ */
 void cow_branch_watch(struct cow_store *s, void (*changed)(void *arg, const char *name), void *arg);

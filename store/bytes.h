@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* bytes: big-endian numbers in memory, and a cursor that never reads past its end.
  *
- * Big-endian so that memcmp order of keys is numeric order. A cursor that ran over stays failed: decode
- * everything, then ask cow_cur_ok once. */
+ * Big-endian so that memcmp order of keys is numeric order. A cursor that ran over stays failed:
+ * decode everything, then ask cow_cur_ok once. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

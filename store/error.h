@@ -25,12 +25,12 @@ struct cow_error {
 /* Set the reason and return `r`, so that `return cow_fail(e, -EINVAL, ...)` reads as one thought.
  * `e` may be NULL. */
 cow_errno cow_fail(struct cow_error *e, cow_errno r, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* Prefix the reason with context ("import main: ..."); with an empty reason, use strerror(-r). */
 cow_errno cow_wrap(struct cow_error *e, cow_errno r, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* Attach the remedy; returns `r`. */
 cow_errno cow_hint(struct cow_error *e, cow_errno r, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));

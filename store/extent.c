@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* extent: the table is a hash of references; open descriptors are additionally in a ring that a clock hand
- * goes round when there are too many.
+/* extent: the table is a hash of references; open descriptors are additionally in a ring that a
+ * clock hand goes round when there are too many.
  *
  * `pins` is the whole state: CLOSED, or the number of users of an open descriptor. Users of an open
  * one only touch the counter; opening and closing happen under the table's lock. */
@@ -25,10 +25,10 @@ enum { CLOSED = -1 };
 struct cow_extent {
 	uint64_t lineage, epoch, ino;
 	struct cow_extent *next; /* hash chain; table lock */
-	uint32_t refs;		 /* table lock */
+	uint32_t refs;           /* table lock */
 	_Atomic int pins;
 	_Atomic bool used; /* since the hand last came by */
-	bool writable;	   /* the open descriptor is; table lock */
+	bool writable;     /* the open descriptor is; changes only while nobody has a pin */
 	_Atomic bool sealed, fresh_name;
 	int fd;
 	TAILQ_ENTRY(cow_extent) ring; /* of open ones; table lock */
@@ -259,11 +259,14 @@ int cow_extent_pin(struct cow_extents *t, struct cow_extent *x, bool writable)
 {
 	int pins = atomic_load(&x->pins), fd;
 
-	while (!writable && pins >= 0) {
-		if (atomic_compare_exchange_weak(&x->pins, &pins, pins + 1)) {
-			atomic_store_explicit(&x->used, true, memory_order_relaxed);
-			return x->fd;
-		}
+	while (pins >= 0) {
+		if (!atomic_compare_exchange_weak(&x->pins, &pins, pins + 1))
+			continue;
+		atomic_store_explicit(&x->used, true, memory_order_relaxed);
+		if (x->writable || !writable)
+			return x->fd; /* neither changes while it is pinned */
+		cow_extent_unpin(t, x);
+		break;
 	}
 	while ((fd = pin_slow(t, x, writable)) == -EAGAIN)
 		sched_yield();

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* extent: extent files and their descriptors.
  *
- * An extent file is ext/<lineage>/<epoch>/<ino> (16 hex digits each): a sparse host file holding the
- * blocks that one epoch has of one inode, each at its own offset. A `struct cow_extent` stands for one,
- * shared by every inode of every branch that reads from it; its descriptor is opened when needed and closed
- * by a bounded cache, never while it is pinned. A head's extent with unsynced data stays pinned: closing
- * would lose the error of its write-back (rule 5). The file of a sealed epoch is only ever opened for
- * reading (rule 4).
- * Threads: all calls. */
+ * An extent file is ext/<lineage>/<epoch>/<ino> (16 hex digits each): a sparse host file holding
+ * the blocks that one epoch has of one inode, each at its own offset. A `struct cow_extent` stands
+ * for one, shared by every inode of every branch that reads from it; its descriptor is opened when
+ * needed and closed by a bounded cache, never while it is pinned. A head's extent with unsynced
+ * data stays pinned: closing would lose the error of its write-back (rule 5). The file of a sealed
+ * epoch is only ever opened for reading (rule 4). Threads: all calls. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,8 +25,8 @@ cow_errno cow_extent_get(struct cow_extents *t, uint64_t lineage, uint64_t epoch
 			 struct cow_extent **ret);
 void cow_extent_put(struct cow_extents *t, struct cow_extent *x);
 
-/* Descriptor that stays open until _unpin, or -errno (-EIO: the file is missing). `writable` is for the head epoch
- * only: makes the file when it is missing. */
+/* Descriptor that stays open until _unpin, or -errno (-EIO: the file is missing). `writable` is for
+ * the head epoch only: makes the file when it is missing. */
 int cow_extent_pin(struct cow_extents *t, struct cow_extent *x, bool writable);
 void cow_extent_unpin(struct cow_extents *t, struct cow_extent *x);
 

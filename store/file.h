@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* file: the bytes of a regular file on a live branch.
  *
- * Guarantee (DESIGN 4.4): data before map; fsync means it; sealed never changes; an error is kept: after a
- * failed host write or fsync of a file every later write and fsync of it answers -EIO until the
- * branch is recovered.
- * Threads: any call from any thread. Reads never wait for writes. */
+ * Guarantee (DESIGN 4.4): data before map; fsync means it; sealed never changes; an error is kept:
+ * after a failed host write or fsync of a file every later write and fsync of it answers -EIO until
+ * the branch is recovered. Threads: any call from any thread. Reads never wait for writes. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,20 +27,23 @@ struct cow_read {
 	void *pins[COW_READ_MAX / COW_BLOCK + 2]; /* private */
 	unsigned n_pins;
 	unsigned grace; /* private */
-	void *store;	/* private */
+	void *store;    /* private */
 };
 
-/* Map [off, off+len) to the fewest host reads. The descriptors are valid, and the blocks are not freed,
- * until _end. len <= COW_READ_MAX. On failure nothing needs ending. */
+/* Map [off, off+len) to the fewest host reads. The descriptors are valid, and the blocks are not
+ * freed, until _end. len <= COW_READ_MAX. On failure nothing needs ending. */
 cow_errno cow_file_read_begin(struct cow_inode *i, uint64_t off, size_t len, struct cow_read *r);
 void cow_file_read_end(struct cow_read *r);
 
-/* Read into memory, checking sums when the store was opened with verify_reads. *ret_len is short only
- * at the end of the file. */
+/* Read into memory, checking sums when the store was opened with verify_reads. *ret_len is short
+ * only at the end of the file. */
 cow_errno cow_file_read(struct cow_inode *i, void *buf, uint64_t off, size_t len, size_t *ret_len);
 
 enum {
-	COW_WRITE_DSYNC = 1 << 0, /* durable when it returns: one host write when nothing else changed */
+	COW_WRITE_DSYNC =
+	    1 << 0, /* durable when it returns: one host write when nothing else changed */
+	COW_WRITE_CACHED = 1 << 1, /* from a page cache that has no way to give an error back to the
+				    * writer: any failure poisons the file, a full disk too */
 };
 /* Writes all or fails. Extends the file. -ENOSPC, -EFBIG, -EIO (poisoned), -EROFS. */
 cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, size_t len,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* format: every byte that the map holds. This header is the specification.
  *
- * Keys are a type letter and big-endian numbers, so that memcmp order is the order wanted. ~epoch is the
- * bitwise complement: newer versions sort first, and one seek to (..., ~e) finds the newest version
- * at or before epoch e.
+ * Keys are a type letter and big-endian numbers, so that memcmp order is the order wanted. ~epoch
+ * is the bitwise complement: newer versions sort first, and one seek to (..., ~e) finds the newest
+ * version at or before epoch e.
  *
  *   'M' text                          counters and marks of the store (u64 or text)
  *   'B' name                          branch
@@ -16,10 +16,10 @@
  *   'P' lineage ino                   poisoned file (rule 5)
  *   'X' lineage epoch ino chunk       sums of the blocks of a sealed extent file
  *
- * lineage, epoch, ino, dir, chunk are 64 bits. Values begin with a version byte (1). A value is valid
- * if and only if its version is known, every field is there, nothing follows, and the ranges stated below hold;
- * anything else decodes to -EIO. Decoders trust no length. Numbers are big-endian unless marked varint
- * (LEB128). */
+ * lineage, epoch, ino, dir, chunk are 64 bits. Values begin with a version byte (1). A value is
+ * valid if and only if its version is known, every field is there, nothing follows, and the ranges
+ * stated below hold; anything else decodes to -EIO. Decoders trust no length. Numbers are
+ * big-endian unless marked varint (LEB128). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,18 +47,20 @@ struct cow_key cow_key_orphan(uint64_t lineage, uint64_t ino);
 struct cow_key cow_key_chunk(uint64_t lineage, uint64_t ino, uint64_t chunk, uint64_t epoch);
 struct cow_key cow_key_poison(uint64_t lineage, uint64_t ino);
 struct cow_key cow_key_sum(uint64_t lineage, uint64_t epoch, uint64_t ino, uint64_t chunk);
-/* Prefix of every key of `type` that belongs to the lineage, or (with cow_key_type2) to (lineage, second). */
+/* Prefix of every key of `type` that belongs to the lineage, or (with cow_key_type2) to (lineage,
+ * second). */
 struct cow_key cow_key_type(char type);
 struct cow_key cow_key_type1(char type, uint64_t lineage);
 struct cow_key cow_key_type2(char type, uint64_t lineage, uint64_t second);
 
-/* The version of a versioned key: its last eight bytes complemented. Keys of the right length only. */
+/* The version of a versioned key: its last eight bytes complemented. Keys of the right length only.
+ */
 uint64_t cow_key_epoch(const uint8_t *key, size_t len);
 /* The n-th number after the type letter (n 0 = lineage). */
 uint64_t cow_key_number(const uint8_t *key, unsigned n);
 
-/* --- lineage: parent u64 (0 = over nothing), fork epoch u64, head epoch u64, root ino u64, flags u8,
- *     created i64 ns, boot id (u8 length + text; of an ephemeral lineage) --- */
+/* --- lineage: parent u64 (0 = over nothing), fork epoch u64, head epoch u64, root ino u64, flags
+ * u8, created i64 ns, boot id (u8 length + text; of an ephemeral lineage) --- */
 enum { COW_LINEAGE_EPHEMERAL = 1 };
 struct cow_lineage_rec {
 	uint64_t parent, fork_epoch, head, root;
@@ -69,8 +71,8 @@ struct cow_lineage_rec {
 cow_errno cow_lineage_encode(const struct cow_lineage_rec *v, struct cow_buf *out);
 cow_errno cow_lineage_decode(const void *data, size_t len, struct cow_lineage_rec *out);
 
-/* --- branch: id, lineage, incarnation, parent id u64; created, reset, data i64 ns; flags u8; settings
- *     (u32 length + text) --- */
+/* --- branch: id, lineage, incarnation, parent id u64; created, reset, data i64 ns; flags u8;
+ * settings (u32 length + text) --- */
 enum { COW_BRANCH_EPHEMERAL = 1 };
 struct cow_branch_rec {
 	uint64_t id, lineage, incarnation, parent_id;
@@ -92,12 +94,13 @@ struct cow_snap_rec {
 cow_errno cow_snap_encode(const struct cow_snap_rec *v, struct cow_buf *out);
 cow_errno cow_snap_decode(const void *data, size_t len, struct cow_snap_rec *out);
 
-/* --- inode: flags u8, mode u32, uid u32, gid u32, nlink u32, rdev u64, size u64, atime, mtime, ctime i64
- *     ns, limit u64, origin epoch u64, origin blocks u64, target (u16 length + text) ---
+/* --- inode: flags u8, mode u32, uid u32, gid u32, nlink u32, rdev u64, size u64, atime, mtime,
+ * ctime i64 ns, limit u64, origin epoch u64, origin blocks u64, target (u16 length + text) ---
  * nlink 0: the inode is gone for every point from this version on.
  * limit: blocks at or past it are never inherited from a lineage below (inherit limit).
- * origin: every block below `origin_blocks` that no chunk record of this lineage decides lies in the extent
- * file of (this lineage, origin_epoch): a file taken over whole. origin_epoch 0 = none. */
+ * origin: every block below `origin_blocks` that no chunk record of this lineage decides lies in
+ * the extent file of (this lineage, origin_epoch): a file taken over whole. origin_epoch 0 = none.
+ */
 enum { COW_INODE_BORN = 1 /* made in this lineage: no lineage below knows it */ };
 #define COW_NO_LIMIT UINT64_MAX
 struct cow_inode_rec {
@@ -110,7 +113,8 @@ void cow_inode_release(struct cow_inode_rec *v);
 cow_errno cow_inode_encode(const struct cow_inode_rec *v, struct cow_buf *out);
 cow_errno cow_inode_decode(const void *data, size_t len, struct cow_inode_rec *out);
 
-/* --- directory entry: ino u64 (0 = whiteout: the name does not exist from here on), type u8 (S_IFMT >> 12) --- */
+/* --- directory entry: ino u64 (0 = whiteout: the name does not exist from here on), type u8
+ * (S_IFMT >> 12) --- */
 struct cow_name_rec {
 	uint64_t ino;
 	uint32_t type; /* S_IFMT bits */
@@ -120,8 +124,8 @@ cow_errno cow_nameval_decode(const void *data, size_t len, struct cow_name_rec *
 
 /* --- chunk: varint n, n varint epochs; varint m, m runs of varint {gap, length, index} ---
  * Covers every block that the lineage has of the chunk. A run begins `gap` blocks after the end of
- * the one before; index k > 0 is the k-th epoch, index 0 is zeroes written on purpose. Runs do not overlap,
- * have length > 0 and end at or before block 1,024; n <= 1,024, epochs are > 0. */
+ * the one before; index k > 0 is the k-th epoch, index 0 is zeroes written on purpose. Runs do not
+ * overlap, have length > 0 and end at or before block 1,024; n <= 1,024, epochs are > 0. */
 struct cow_run {
 	uint32_t start, len;
 	uint64_t epoch; /* 0 = zeroes */

@@ -7,7 +7,8 @@
 
 enum { VALUE_VERSION = 1, VARINT_MAX = 10 };
 
-/* Index of `epoch` in the table, added when new; epochs of one chunk are few, and neighbours repeat. */
+/* Index of `epoch` in the table, added when new; epochs of one chunk are few, and neighbours
+ * repeat. */
 static uint32_t epoch_index(uint64_t *table, uint32_t *n, uint64_t epoch)
 {
 	for (uint32_t k = *n; k > 0; k--)
@@ -57,9 +58,9 @@ static cow_errno decode_runs(struct cow_cur *c, const uint64_t *table, uint64_t 
 		    len > COW_CHUNK_BLOCKS || at + gap + len > COW_CHUNK_BLOCKS)
 			return -EIO;
 		out->run[out->n] = (struct cow_run){
-			.start = (uint32_t)(at + gap),
-			.len = (uint32_t)len,
-			.epoch = index ? table[index - 1] : 0,
+		    .start = (uint32_t)(at + gap),
+		    .len = (uint32_t)len,
+		    .epoch = index ? table[index - 1] : 0,
 		};
 		at += gap + len;
 	}

@@ -26,8 +26,8 @@ void cow_grace_leave(struct cow_grace *g, unsigned ticket)
 	atomic_fetch_sub(&g->inside[ticket], 1);
 }
 
-/* Twice, because a reader may have read `turn` just before it changed and counted itself after: it is then in
- * the counter that the second round waits for. */
+/* Twice, because a reader may have read `turn` just before it changed and counted itself after: it
+ * is then in the counter that the second round waits for. */
 void cow_grace_wait(struct cow_grace *g)
 {
 	const struct timespec nap = {.tv_nsec = 50000};

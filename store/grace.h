@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* grace: nothing is freed under a reader (DESIGN 4.4, rule 8).
  *
- * A reader enters before it looks at the map and leaves after its last host read. cow_grace_wait returns when
- * every reader that entered before the call has left; readers that enter later see the new map.
- * Two counters that take turns (sleepable RCU): entering costs one atomic add and never waits. */
+ * A reader enters before it looks at the map and leaves after its last host read. cow_grace_wait
+ * returns when every reader that entered before the call has left; readers that enter later see the
+ * new map. Two counters that take turns (sleepable RCU): entering costs one atomic add and never
+ * waits. */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>

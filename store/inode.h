@@ -2,9 +2,9 @@
 /* inode: files, directories and links of a live branch: attributes, life, names.
  *
  * Inode numbers are unique in the store, never used twice, and inherited unchanged by branches.
- * POSIX errno as in the system call of the same name. A name change is visible at once, is put into the map
- * in order with all other name changes, and is durable after the next fsync of anything in the branch.
- * Threads: all calls from any thread; a `struct cow_inode` is reference counted. */
+ * POSIX errno as in the system call of the same name. A name change is visible at once, is put into
+ * the map in order with all other name changes, and is durable after the next fsync of anything in
+ * the branch. Threads: all calls from any thread; a `struct cow_inode` is reference counted. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,8 +50,8 @@ cow_errno cow_inode_set(struct cow_inode *i, unsigned mask, const struct cow_att
 cow_errno cow_inode_open(struct cow_inode *i, bool writer);
 void cow_inode_close(struct cow_inode *i, bool writer);
 
-/* First write into an unowned run of `blocks` aligned blocks owns all of it (WAL segments). Default 1.
- * A hint that is not stored; the mount sets it by file kind. */
+/* First write into an unowned run of `blocks` aligned blocks owns all of it (WAL segments).
+ * Default 1. A hint that is not stored; the mount sets it by file kind. */
 void cow_inode_set_own_run(struct cow_inode *i, uint32_t blocks);
 
 /* --- names. `dir` must be a directory (-ENOTDIR). *ret is a new reference. --- */

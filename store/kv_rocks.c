@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kv_rocks: the map on RocksDB. The only file that includes rocksdb/c.h.
  *
- * RocksDB 7.8.3 (Debian 12) has data-loss bugs that were fixed only later; the settings below stay on the safe
- * paths: WAL always on, no recycled or compressed WAL, no manual WAL flush, default compaction
- * priority, no automatic resume after a background error. After a failed write the handle answers -EIO to
- * every later write: fail stop, reopen.
+ * RocksDB 7.8.3 (Debian 12) has data-loss bugs that were fixed only later; the settings below stay
+ * on the safe paths: WAL always on, no recycled or compressed WAL, no manual WAL flush, default
+ * compaction priority, no automatic resume after a background error. After a failed write the
+ * handle answers -EIO to every later write: fail stop, reopen.
  *
- * Nearly every look-up is "the newest version at or before an epoch" and most of them find nothing (a
- * lineage holds only what was changed on it), so a bloom filter over the first 17 key bytes
+ * Nearly every look-up is "the newest version at or before an epoch" and most of them find nothing
+ * (a lineage holds only what was changed on it), so a bloom filter over the first 17 key bytes
  * (type, lineage, inode) answers misses without touching a data block. */
 #include "store/kv.h"
 
@@ -72,7 +72,7 @@ static cow_errno rocks_seek(struct cow_kv *kv, const void *key, size_t klen, siz
 {
 	struct rocks *k = (struct rocks *)kv;
 	rocksdb_iterator_t *it =
-		rocksdb_create_iterator(k->db, plen >= PREFIX_BYTES ? k->prefix : k->total);
+	    rocksdb_create_iterator(k->db, plen >= PREFIX_BYTES ? k->prefix : k->total);
 	const char *at;
 	size_t len;
 	cow_errno r;
@@ -188,12 +188,12 @@ static void rocks_close(struct cow_kv *kv)
 }
 
 static const struct cow_kv_ops rocks_ops = {
-	.get = rocks_get,
-	.seek = rocks_seek,
-	.scan = rocks_scan,
-	.write = rocks_write,
-	.sync = rocks_sync,
-	.close = rocks_close,
+    .get = rocks_get,
+    .seek = rocks_seek,
+    .scan = rocks_scan,
+    .write = rocks_write,
+    .sync = rocks_sync,
+    .close = rocks_close,
 };
 
 static rocksdb_options_t *make_options(void)
@@ -227,7 +227,7 @@ static struct rocks *make_rocks(bool create)
 	rocksdb_block_based_options_set_whole_key_filtering(k->table, 1);
 	rocksdb_options_set_block_based_table_factory(k->options, k->table);
 	rocksdb_options_set_prefix_extractor(
-		k->options, rocksdb_slicetransform_create_fixed_prefix(PREFIX_BYTES));
+	    k->options, rocksdb_slicetransform_create_fixed_prefix(PREFIX_BYTES));
 	rocksdb_options_set_memtable_prefix_bloom_size_ratio(k->options, 0.05);
 	rocksdb_options_set_create_if_missing(k->options, create);
 	rocksdb_options_set_error_if_exists(k->options, create);

@@ -3,8 +3,8 @@
  *
  * This is what a mount shows and what import writes into. A `live` is shared: acquiring the same
  * branch twice gives the same object. When its branch is reset, restored, promoted or deleted the
- * object goes stale: every call on its inodes answers -ESTALE, except writes, which pretend to succeed and
- * are dropped (the kernel may still push dirty pages of the old incarnation).
+ * object goes stale: every call on its inodes answers -ESTALE, except writes, which pretend to
+ * succeed and are dropped (the kernel may still push dirty pages of the old incarnation).
  *
  * Lock order (outer first): admin (branch.c), freeze, names, inode.io, inode.commit, inode.map. */
 #pragma once

@@ -16,10 +16,10 @@ static const struct {
 	const char *word;
 	enum cow_log_level level;
 } levels[] = {
-	{"error", COW_LOG_ERROR},
-	{"warn", COW_LOG_WARN},
-	{"info", COW_LOG_INFO},
-	{"debug", COW_LOG_DEBUG},
+    {"error", COW_LOG_ERROR},
+    {"warn", COW_LOG_WARN},
+    {"info", COW_LOG_INFO},
+    {"debug", COW_LOG_DEBUG},
 };
 
 void cow_log_set_level(enum cow_log_level level)

@@ -111,7 +111,7 @@ cow_errno cow_os_fsync(int fd)
 cow_errno cow_os_punch(int fd, uint64_t pos, uint64_t len)
 {
 	return RETRY(
-		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)pos, (off_t)len));
+	    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)pos, (off_t)len));
 }
 
 cow_errno cow_os_allocate(int fd, uint64_t pos, uint64_t len)

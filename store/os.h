@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* os: the host system calls cowfs makes, in the form it wants them.
  *
- * Everything that reads or writes extent files goes through here, so that one place can be watched, and
- * made to fail by the tests (cow_os_fail_after). All calls answer 0 or -errno and are retried on
- * EINTR; none is retried on any other error. */
+ * Everything that reads or writes extent files goes through here, so that one place can be watched,
+ * and made to fail by the tests (cow_os_fail_after). All calls answer 0 or -errno and are retried
+ * on EINTR; none is retried on any other error. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +40,7 @@ cow_errno cow_os_read_small(int dirfd, const char *path, char *buf, size_t size)
 int64_t cow_os_now_ns(void); /* CLOCK_REALTIME */
 cow_errno cow_os_boot_id(char ret[64]);
 
-/* Tests only: let the n-th host call from now on fail once with -`err` (n 1 = the next); 0 = never. Returns how
- * many calls have been counted since the last setting. Process-wide, like the system calls. */
+/* Tests only: let the n-th host call from now on fail once with -`err` (n 1 = the next); 0 = never.
+ * Returns how many calls have been counted since the last setting. Process-wide, like the system
+ * calls. */
 uint64_t cow_os_fail_after(uint64_t n, int err);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* store: the public face of the engine.
  *
- * A store is a directory on the host that holds everything: VERSION, LOCK, COMMIT (the commit number
- * kept beside the map), map/ (RocksDB: the only truth about what exists) and ext/ (extent files).
- * One process at a time has a store open; the lock file says who.
+ * A store is a directory on the host that holds everything: VERSION, LOCK, COMMIT (the commit
+ * number kept beside the map), map/ (RocksDB: the only truth about what exists) and ext/ (extent
+ * files). One process at a time has a store open; the lock file says who.
  *
- * After a crash: everything an fsync, an O_DSYNC write, or a successful control call acknowledged is
- * there; what was written but not synced is there or not, block by block, never torn into another
- * block or another file. Names changed but not synced may be lost, in order, from the end.
+ * After a crash: everything an fsync, an O_DSYNC write, or a successful control call acknowledged
+ * is there; what was written but not synced is there or not, block by block, never torn into
+ * another block or another file. Names changed but not synced may be lost, in order, from the end.
  *
  * Threads: every call here may be made from any thread, except open and close. */
 #pragma once
@@ -16,7 +16,7 @@
 
 #include "store/error.h"
 
-#define COW_BLOCK 8192u	     /* bytes: the unit of copy on write */
+#define COW_BLOCK 8192u        /* bytes: the unit of copy on write */
 #define COW_CHUNK_BLOCKS 1024u /* blocks: the unit of the block map */
 #define COW_NAME_MAX 255u      /* bytes of one file name */
 #define COW_BRANCH_MAX 255u    /* bytes of one branch or snapshot name */
@@ -52,9 +52,9 @@ struct cow_store_stat {
 	uint64_t branches, snapshots, lineages;
 	uint64_t host_total, host_free; /* bytes of the host file system */
 	uint64_t open_extents, cached_bytes;
-	uint64_t commits; /* synced commits since the store was made */
+	uint64_t commits;    /* synced commits since the store was made */
 	uint64_t gc_pending; /* lineages that wait for the background gc */
-	bool recovered;	  /* this open ran the recovery step */
+	bool recovered;      /* this open ran the recovery step */
 };
 
 void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);

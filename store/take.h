@@ -12,8 +12,8 @@ enum cow_take_how {
 };
 
 /* `path` is a regular file. Its size becomes the inode's; mode, owner and times are left alone.
- * progress gets bytes as they are copied; may be NULL. -EINVAL the inode already has contents. Durable
- * after cow_live_sync. On failure the inode is as it was. */
+ * progress gets bytes as they are copied; may be NULL. -EINVAL the inode already has contents.
+ * Durable after cow_live_sync. On failure the inode is as it was. */
 cow_errno cow_file_take(struct cow_inode *i, const char *path, enum cow_take_how how,
 			void (*progress)(uint64_t bytes, void *arg), void *arg,
 			struct cow_error *e);

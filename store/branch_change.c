@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+/* branch_change: reset, restore, promote, rename, delete, settings.
+ *
+ * Names, ports and settings stay where they are; what changes is the lineage that a name leads to,
+ * and with it the incarnation. The old incarnation goes stale: pages that the kernel still pushes
+ * for it are dropped, so they can never reach the new one. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/branch_impl.h"
+#include "store/cleanup.h"
+#include "store/os.h"
+
+static uint64_t opens_of(struct cow_store *s, uint64_t incarnation, bool writers)
+{
+	struct cow_live *l = cow_live_find(s, incarnation);
+	uint64_t n = l ? (writers ? l->writers : l->opens) : 0;
+
+	cow_live_put(l);
+	return n;
+}
+
+static cow_errno must_be_closed(struct cow_store *s, const char *name,
+				const struct cow_branch_rec *b, struct cow_error *e)
+{
+	uint64_t n = opens_of(s, b->incarnation, false);
+
+	if (n == 0)
+		return 0;
+	cow_fail(e, -EBUSY, "branch %s has %llu open files", name, (unsigned long long)n);
+	return cow_hint(e, -EBUSY, "Stop what uses it first: 'cowfs stop %s'.", name);
+}
+
+/* Whoever holds the old incarnation finds it stale from here on. */
+static void retire(struct cow_store *s, uint64_t incarnation)
+{
+	struct cow_live *l = cow_live_find(s, incarnation);
+
+	if (l)
+		cow_live_retire(l);
+	cow_live_put(l);
+}
+
+uint64_t cow_branch_open_files(struct cow_store *s, const char *name)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+
+	return cow_branch_read(s, name, &b, NULL) < 0 ? 0 : opens_of(s, b.incarnation, false);
+}
+
+uint64_t cow_branch_open_writers(struct cow_store *s, const char *name)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+
+	return cow_branch_read(s, name, &b, NULL) < 0 ? 0 : opens_of(s, b.incarnation, true);
+}
+
+/* --- reset and restore --- */
+
+struct reset {
+	const char *name, *source, *preserve_under;
+	struct cow_branch_grow grow;
+};
+
+/* The old contents under another name, in the same batch. */
+static cow_errno preserve(struct cow_store *s, const struct reset *how,
+			  const struct cow_branch_rec *old, struct cow_batch *batch,
+			  struct cow_error *e)
+{
+	struct cow_branch_rec kept = *old;
+	cow_errno r = cow_branch_must_be_free(s, how->preserve_under, e);
+
+	if (r < 0)
+		return r;
+	kept.created_ns = cow_os_now_ns();
+	kept.settings = (char *)"{}";
+	if ((r = cow_id_next(s, COW_ID_BRANCH, &kept.id)) < 0 ||
+	    (r = cow_id_next(s, COW_ID_INCARNATION, &kept.incarnation)) < 0)
+		return r;
+	cow_branch_put(batch, how->preserve_under, &kept);
+	return 0;
+}
+
+static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct cow_branch_rec *b,
+			 const struct cow_branch_rec *old, struct cow_error *e)
+{
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	cow_errno r = 0;
+
+	if (how->preserve_under &&
+	    ((r = preserve(s, how, old, &batch, e)) < 0 || (r = cow_store_sync(s)) < 0))
+		return r;
+	cow_branch_put(&batch, how->name, b);
+	r = cow_store_commit(s, &batch);
+	if (r < 0)
+		return cow_fail(e, r, "cannot write branch %s: %s", how->name, strerror(-r));
+	retire(s, old->incarnation);
+	if (!how->preserve_under)
+		cow_background_gc(s, old->lineage);
+	return 0;
+}
+
+static cow_errno reset(struct cow_store *s, struct reset *how, struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec old = {0};
+	struct cow_branch_rec b;
+	struct cow_live *l = NULL;
+	struct cow_ref ref;
+	cow_errno r;
+
+	if ((r = cow_branch_read(s, how->name, &old, e)) < 0 ||
+	    (r = must_be_closed(s, how->name, &old, e)) < 0)
+		return r;
+	r = cow_branch_point(s, how->source ? how->source : "^parent", how->name, &ref, e);
+	if (r < 0)
+		return r;
+	b = old; /* shares settings with it */
+	b.reset_ns = cow_os_now_ns();
+	b.data_ns = ref.time_ns;
+	if (ref.branch.id != old.id)
+		b.parent_id = ref.branch.id;
+	cow_branch_release(&ref.branch);
+	how->grow.at = ref.at;
+	how->grow.ephemeral = old.flags & COW_BRANCH_EPHEMERAL;
+	if ((r = cow_branch_grow(s, &how->grow, &b, &l, e)) < 0)
+		return r;
+	r = swap_in(s, how, &b, &old, e);
+	if (r < 0)
+		cow_live_retire(l);
+	cow_live_put(l);
+	return r;
+}
+
+cow_errno cow_branch_reset(struct cow_store *s, const char *name, const char *source,
+			   const char *preserve_under,
+			   cow_errno (*prepare)(struct cow_live *, void *, struct cow_error *),
+			   void *arg, struct cow_error *e)
+{
+	struct reset how = {name, source, preserve_under, {.prepare = prepare, .arg = arg}};
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = reset(s, &how, e);
+	pthread_mutex_unlock(&s->admin);
+	if (r == 0)
+		cow_branch_tell(s, name);
+	if (r == 0 && preserve_under)
+		cow_branch_tell(s, preserve_under);
+	return r;
+}
+
+/* --- promote --- */
+
+static cow_errno promote(struct cow_store *s, const char *name, char def_name[COW_BRANCH_MAX + 1],
+			 struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec a = {0};
+	CLEANUP(cow_branch_release) struct cow_branch_rec d = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	struct cow_branch_rec na, nd;
+	uint64_t id;
+	cow_errno r;
+
+	if ((r = cow_branch_read(s, name, &a, e)) < 0)
+		return r;
+	if ((r = cow_meta_get(s, "default", &id)) < 0 ||
+	    (r = cow_branch_by_id(s, id, def_name)) < 0)
+		return cow_fail(e, r, "there is no default branch");
+	if (id == a.id)
+		return cow_fail(e, -EEXIST, "branch %s is the default branch already", name);
+	if ((r = cow_branch_read(s, def_name, &d, e)) < 0 ||
+	    (r = must_be_closed(s, name, &a, e)) < 0 ||
+	    (r = must_be_closed(s, def_name, &d, e)) < 0)
+		return r;
+	na = a;
+	nd = d;
+	na.lineage = d.lineage;
+	na.flags = (uint8_t)((a.flags & ~COW_BRANCH_EPHEMERAL) | (d.flags & COW_BRANCH_EPHEMERAL));
+	nd.lineage = a.lineage;
+	nd.flags = (uint8_t)((d.flags & ~COW_BRANCH_EPHEMERAL) | (a.flags & COW_BRANCH_EPHEMERAL));
+	na.reset_ns = nd.reset_ns = cow_os_now_ns();
+	if ((r = cow_id_next(s, COW_ID_INCARNATION, &na.incarnation)) < 0 ||
+	    (r = cow_id_next(s, COW_ID_INCARNATION, &nd.incarnation)) < 0)
+		return r;
+	cow_branch_put(&batch, name, &na);
+	cow_branch_put(&batch, def_name, &nd);
+	/* What was written to the old incarnations goes with their lineages. */
+	if ((r = cow_store_sync(s)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	retire(s, a.incarnation);
+	retire(s, d.incarnation);
+	return 0;
+}
+
+cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	char def_name[COW_BRANCH_MAX + 1];
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = promote(s, name, def_name, e);
+	pthread_mutex_unlock(&s->admin);
+	if (r == 0) {
+		cow_branch_tell(s, name);
+		cow_branch_tell(s, def_name);
+	}
+	return r;
+}
+
+/* --- rename, delete, settings --- */
+
+static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to,
+			       struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	struct cow_key k = cow_key_branch(from);
+	uint64_t old;
+	cow_errno r;
+
+	if ((r = cow_branch_read(s, from, &b, e)) < 0 ||
+	    (r = cow_branch_must_be_free(s, to, e)) < 0 || (r = must_be_closed(s, from, &b, e)) < 0)
+		return r;
+	old = b.incarnation;
+	if ((r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
+		return r;
+	cow_batch_del(&batch, k.b, k.len);
+	cow_branch_put(&batch, to, &b);
+	if ((r = cow_store_sync(s)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	retire(s, old);
+	return 0;
+}
+
+cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
+			    struct cow_error *e)
+{
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = rename_branch(s, from, to, e);
+	pthread_mutex_unlock(&s->admin);
+	if (r == 0) {
+		cow_branch_tell(s, from);
+		cow_branch_tell(s, to);
+	}
+	return r;
+}
+
+struct snaps_of {
+	struct cow_store *s;
+	struct cow_batch *b;
+	uint64_t id;
+};
+
+static int drop_snap(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+{
+	struct snaps_of *w = arg;
+	struct cow_snap_rec v;
+
+	if (cow_snap_decode(val, vlen, &v) < 0 || v.branch_id != w->id)
+		return 0;
+	cow_batch_del(w->b, key, klen);
+	cow_background_gc(w->s, cow_key_number(key, 0));
+	return 0;
+}
+
+static cow_errno delete_branch(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	struct cow_key k = cow_key_branch(name), snaps = cow_key_type('S');
+	struct snaps_of w = {s, &batch, 0};
+	uint64_t def;
+	cow_errno r;
+
+	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = must_be_closed(s, name, &b, e)) < 0)
+		return r;
+	w.id = b.id;
+	if ((r = s->kv->ops->scan(s->kv, snaps.b, snaps.len, NULL, 0, drop_snap, &w)) < 0 ||
+	    (r = cow_meta_get(s, "default", &def)) < 0)
+		return cow_fail(e, r, "the map is damaged");
+	cow_batch_del(&batch, k.b, k.len);
+	if (def == b.id)
+		cow_meta_put(&batch, "default", 0);
+	if ((r = cow_store_commit(s, &batch)) < 0)
+		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	retire(s, b.incarnation);
+	cow_background_gc(s, b.lineage);
+	return 0;
+}
+
+cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = delete_branch(s, name, e);
+	pthread_mutex_unlock(&s->admin);
+	if (r == 0)
+		cow_branch_tell(s, name);
+	return r;
+}
+
+cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	cow_errno r;
+	WITH_LOCK(&s->admin);
+
+	if ((r = cow_branch_read(s, name, &b, e)) < 0)
+		return r;
+	cow_meta_put(&batch, "default", b.id);
+	r = cow_store_commit(s, &batch);
+	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;
+}
+
+cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
+				  struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	cow_errno r;
+	WITH_LOCK(&s->admin);
+
+	if ((r = cow_branch_read(s, name, &b, e)) < 0)
+		return r;
+	free(b.settings);
+	if (!(b.settings = strdup(json)))
+		return -ENOMEM;
+	cow_branch_put(&batch, name, &b);
+	r = cow_store_commit(s, &batch);
+	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;
+}

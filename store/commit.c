@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/* commit: what fsync means (DESIGN 4.4, rules 1, 3, 5).
+ *
+ *   1. under freeze and map: encode what is dirty, take it off the inode
+ *   2. fdatasync of the head's extent file          (data ...)
+ *   3. one synced batch: chunk records, inode record  (... before map)
+ *
+ * Step 3 is left out when nothing in the map changed; then only names that are not durable yet
+ * cost a sync. A commit of an inode that a seal is just closing waits for the seal. Commits of one
+ * inode are one at a time, so an fsync that finds nothing dirty knows that it is durable, not under
+ * way. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store/cleanup.h"
+#include "store/core.h"
+
+void cow_work_release(struct cow_work *w)
+{
+	cow_batch_release(&w->batch);
+}
+
+void cow_work_collect(struct cow_inode *i, bool times, struct cow_work *ret)
+{
+	bool map = i->dirty & COW_DIRTY_MAP, meta = i->dirty & COW_DIRTY_META;
+	bool time = times && (i->dirty & COW_DIRTY_TIME);
+
+	if (i->dirty & COW_DIRTY_DATA)
+		ret->data = i->sources[i->head_src - COW_SRC_FIRST].x; /* with its pin */
+	i->dirty &= time || map || meta ? 0u : COW_DIRTY_TIME;
+	for (uint32_t k = 0; map && k < i->n_chunks; k++) {
+		if (!i->chunks[k] || !i->chunks[k]->dirty)
+			continue;
+		cow_chunk_put_record(i, k, i->chunks[k], &ret->batch);
+		i->chunks[k]->dirty = false;
+	}
+	if (!map && !meta && !time)
+		return;
+	i->disk_size = i->attr.size;
+	i->disk_limit = i->levels[0].limit;
+	i->disk_origin = i->levels[0].origin_blocks;
+	cow_inode_put_record(i, &ret->batch);
+	ret->synced = map || meta;
+}
+
+cow_errno cow_work_sync_data(struct cow_inode *i, struct cow_work *w)
+{
+	struct cow_extents *t = i->live->s->extents;
+	cow_errno r = 0;
+
+	if (!w->data)
+		return 0;
+	if (!i->live->ephemeral)
+		r = cow_extent_sync(t, w->data);
+	cow_extent_unpin(t, TAKE_PTR(w->data));
+	return r;
+}
+
+static void wait_for_seal(struct cow_inode *i)
+{
+	struct cow_live *l = i->live;
+
+	pthread_mutex_lock(&l->seal_wait);
+	while (atomic_load(&i->wait_seal) > l->seal_done)
+		pthread_cond_wait(&l->seal_cond, &l->seal_wait);
+	pthread_mutex_unlock(&l->seal_wait);
+}
+
+/* Holds commit. 1 = a seal is closing this inode's epoch: let go of everything and wait for it.
+ * Needs no freeze: the switch of the head visits every dirty inode under its map lock, so what is
+ * collected here is either taken before that, for the old epoch, and then the seal waits for our
+ * commit lock; or after. */
+static int begin(struct cow_inode *i, bool times, struct cow_work *w)
+{
+	WITH_LOCK(&i->map);
+
+	if (i->live->stale)
+		return -ESTALE;
+	if (i->poisoned)
+		return -EIO;
+	if (atomic_load(&i->wait_seal) > i->live->seal_done)
+		return 1;
+	if (i->attr.nlink > 0)
+		cow_work_collect(i, times, w);
+	return 0;
+}
+
+static cow_errno finish(struct cow_inode *i, struct cow_work *w, uint64_t name_seq)
+{
+	struct cow_live *l = i->live;
+	cow_errno r = cow_work_sync_data(i, w);
+
+	if (r < 0)
+		return r;
+	if (w->batch.count && (l->ephemeral || !w->synced))
+		r = cow_kv_write(l->s->kv, &w->batch, false);
+	else if (w->batch.count)
+		r = cow_store_commit(l->s, &w->batch);
+	if (r == 0 && !l->ephemeral)
+		r = cow_store_commit_names(l->s, name_seq);
+	return r;
+}
+
+cow_errno cow_inode_commit(struct cow_inode *i, bool times)
+{
+	CLEANUP(cow_work_release) struct cow_work w = {0};
+	uint64_t name_seq = i->live->name_seq;
+	int r = 1;
+
+	if (i->live->readonly)
+		return 0;
+	while (r == 1) {
+		wait_for_seal(i);
+		WITH_LOCK(&i->commit); /* over the fdatasync: that is what it serialises */
+		r = begin(i, times, &w);
+		if (r != 0)
+			continue;
+		r = finish(i, &w, name_seq);
+		if (r < 0)
+			cow_inode_poison(i, r);
+		/* Before the next commit takes work: a seal finds the files it must wait for on the
+		 * list. */
+		cow_inode_unmark(i);
+		return r < 0 ? -EIO : 0;
+	}
+	return r;
+}
+
+bool cow_inode_settled(struct cow_inode *i)
+{
+	struct cow_live *l = i->live;
+	WITH_LOCK(&i->map);
+
+	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) &&
+	       atomic_load(&i->wait_seal) <= l->seal_done;
+}
+
+cow_errno cow_live_commit(struct cow_live *l)
+{
+	struct cow_inode **list = NULL, *i;
+	cow_errno r = 0, one;
+	size_t n = 0;
+
+	pthread_mutex_lock(&l->dirty_lock);
+	TAILQ_FOREACH (i, &l->dirty, dirty_entry)
+		n++;
+	list = calloc(n + 1, sizeof(*list));
+	n = 0;
+	if (list)
+		TAILQ_FOREACH (i, &l->dirty, dirty_entry)
+			list[n++] = cow_inode_ref(i);
+	pthread_mutex_unlock(&l->dirty_lock);
+	if (!list)
+		return -ENOMEM;
+	for (size_t k = 0; k < n; k++) {
+		one = cow_inode_commit(list[k], true);
+		if (one < 0 && one != -ESTALE && r == 0)
+			r = one;
+		cow_inode_put(list[k]);
+	}
+	free(list);
+	return r;
+}
+
+cow_errno cow_file_sync(struct cow_inode *i, bool datasync)
+{
+	cow_errno r = cow_inode_check(i, false);
+
+	return r < 0 ? r : cow_inode_commit(i, !datasync);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+/* seal: closing the head epoch of a live branch (DESIGN 4.5, steps 2 to 4).
+ *
+ *   a. commit every dirty file, twice: what is left for the pause is little
+ *   b. make the next epoch's number durable, so that names and files of it may be committed early
+ *   c. freeze; encode what is still dirty for the old epoch; move the head; thaw
+ *   d. sync the data of (c), then its records and every name, in one batch
+ *
+ * Until (d) is durable, commits of the files of (c) wait. A power cut between (b) and (d) leaves a
+ * closed epoch that lacks only what nobody was told to be durable. Only a seal that returned 0 is
+ * ever given a name or a child. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/cleanup.h"
+#include "store/core.h"
+
+struct sealing {
+	size_t n;
+	struct cow_inode **inodes; /* references */
+	struct cow_work *work;     /* of each; batches are in `batch` */
+	struct cow_batch batch;
+};
+
+static void sealing_release(struct sealing *s)
+{
+	for (size_t k = 0; k < s->n; k++)
+		cow_inode_put(s->inodes[k]);
+	free(s->inodes);
+	free(s->work);
+	cow_batch_release(&s->batch);
+}
+
+static cow_errno open_next_epoch(struct cow_live *l)
+{
+	CLEANUP(cow_batch_release) struct cow_batch b = {0};
+	struct cow_lineage_rec rec;
+	cow_errno r = cow_lineage_get(l->s, l->chain[0].lineage, &rec);
+
+	if (r < 0)
+		return r;
+	rec.head = cow_head(l) + 1;
+	cow_lineage_put(&b, l->chain[0].lineage, &rec);
+	return cow_store_commit(l->s, &b);
+}
+
+/* freeze exclusive: nothing is being written, the dirty list stands still. */
+static cow_errno collect_all(struct cow_live *l, struct sealing *out)
+{
+	struct cow_inode *i;
+	size_t n = 0;
+	WITH_LOCK(&l->dirty_lock);
+
+	TAILQ_FOREACH (i, &l->dirty, dirty_entry)
+		n++;
+	out->inodes = calloc(n + 1, sizeof(*out->inodes));
+	out->work = calloc(n + 1, sizeof(*out->work));
+	if (!out->inodes || !out->work)
+		return -ENOMEM;
+	TAILQ_FOREACH (i, &l->dirty, dirty_entry)
+		out->inodes[out->n++] = cow_inode_ref(i);
+	return 0;
+}
+
+static void switch_head(struct cow_live *l, struct sealing *out)
+{
+	pthread_mutex_lock(&l->seal_wait);
+	l->seal_begun++;
+	pthread_mutex_unlock(&l->seal_wait);
+	for (size_t k = 0; k < out->n; k++) {
+		struct cow_inode *i = out->inodes[k];
+		WITH_LOCK(&i->map);
+
+		if (i->attr.nlink == 0)
+			continue;
+		cow_work_collect(i, true, &out->work[k]);
+		cow_batch_append(&out->batch, &out->work[k].batch);
+		cow_batch_release(&out->work[k].batch);
+		if (i->head_src)
+			cow_extent_seal(l->s->extents, i->sources[i->head_src - COW_SRC_FIRST].x);
+		atomic_store(&i->wait_seal, l->seal_begun);
+	}
+	__atomic_store_n(&l->chain[0].epoch, cow_head(l) + 1, __ATOMIC_RELEASE);
+	l->head_written = false;
+}
+
+/* Also waits for commits that took work before the freeze: their records belong to the old epoch.
+ */
+static cow_errno sync_all(struct cow_live *l, struct sealing *s)
+{
+	cow_errno r = 0, one;
+
+	for (size_t k = 0; k < s->n; k++) {
+		WITH_LOCK(&s->inodes[k]->commit);
+		one = cow_work_sync_data(s->inodes[k], &s->work[k]);
+		if (one < 0)
+			cow_inode_poison(s->inodes[k], one);
+		if (s->inodes[k]->poisoned && r == 0)
+			r = one < 0 ? one : -EIO;
+	}
+	return r;
+}
+
+static cow_errno freeze_and_switch(struct cow_live *l, struct sealing *out)
+{
+	cow_errno r;
+	WITH_EXCLUSIVE(&l->freeze);
+
+	if (l->stale)
+		return -ESTALE;
+	r = collect_all(l, out);
+	if (r == 0)
+		switch_head(l, out);
+	return r;
+}
+
+static cow_errno close_epoch(struct cow_live *l)
+{
+	CLEANUP(sealing_release) struct sealing s = {0};
+	cow_errno r = freeze_and_switch(l, &s);
+
+	if (r < 0)
+		return r;
+	r = sync_all(l, &s);
+	if (r == 0)
+		r = cow_store_commit(l->s, &s.batch);
+	if (r < 0)
+		for (size_t k = 0; k < s.n; k++)
+			cow_inode_poison(s.inodes[k], r);
+	pthread_mutex_lock(&l->seal_wait);
+	l->seal_done = l->seal_begun;
+	pthread_cond_broadcast(&l->seal_cond);
+	pthread_mutex_unlock(&l->seal_wait);
+	for (size_t k = 0; k < s.n; k++)
+		cow_inode_unmark(s.inodes[k]);
+	return r;
+}
+
+/* Nothing was written since the last point: that point, or the one that the lineage began over. */
+static bool reuse(struct cow_live *l, struct cow_point *ret)
+{
+	bool quiet;
+	WITH_EXCLUSIVE(&l->freeze);
+
+	pthread_mutex_lock(&l->dirty_lock);
+	quiet = TAILQ_EMPTY(&l->dirty) && !l->head_written;
+	pthread_mutex_unlock(&l->dirty_lock);
+	if (!quiet || cow_head(l) == 1)
+		return false;
+	*ret = (struct cow_point){l->chain[0].lineage, cow_head(l) - 1};
+	return true;
+}
+
+cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_error *e)
+{
+	cow_errno r;
+	WITH_LOCK(&l->seal_lock);
+
+	if (l->poisoned) {
+		cow_fail(e, -EROFS, "the branch has files whose last write failed");
+		return cow_hint(e, -EROFS, "Run 'cowfs branch recover' and start postgres first.");
+	}
+	if (reuse(l, ret))
+		return 0;
+	if ((r = cow_live_commit(l)) < 0 || (r = cow_live_commit(l)) < 0 ||
+	    (r = open_next_epoch(l)) < 0 || (r = close_epoch(l)) < 0)
+		return cow_fail(e, r, "cannot close the epoch: %s", strerror(-r));
+	*ret = (struct cow_point){l->chain[0].lineage, cow_head(l) - 1};
+	return 0;
+}

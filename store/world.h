@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/* world: every point there is, at one moment. Private to store/.
+ *
+ * Taken under store.admin, so no seal and no branch operation is under way. Afterwards points may
+ * go, and new ones come only at or past a lineage's head as recorded here, or at a point that is in
+ * it: what the world calls garbage stays garbage. */
+#pragma once
+#include "store/needs.h"
+
+struct cow_world_lineage {
+	uint64_t id, parent, fork_epoch, head;
+	bool has_branch; /* a branch names it: its head is a point */
+	bool busy;       /* poisoned: leave it alone */
+};
+
+struct cow_world {
+	struct cow_world_lineage *lineage; /* ascending id */
+	size_t n;
+	struct cow_point *point; /* named, forked over, or looked at */
+	uint64_t *owner;         /* of each: branch id for a snapshot, else 0 */
+	size_t n_points, cap_points;
+};
+
+/* admin held. Also sees to it that no closed epoch without a point is used again for a new one. */
+cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret);
+void cow_world_release(struct cow_world *w);
+
+struct cow_world_lineage *cow_world_find(const struct cow_world *w, uint64_t id);
+
+/* The points of one lineage as cow_needs wants them; free with free(p->at). */
+cow_errno cow_world_points(const struct cow_world *w, const struct cow_world_lineage *l,
+			   struct cow_needs_points *ret);
