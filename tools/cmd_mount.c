@@ -100,7 +100,7 @@ static int read_settings(struct command_call *call, struct request *q)
 	return r;
 }
 
-static int absolute(struct command_call *call, const char *path, char *ret)
+static int absolute(struct command_call *call, const char *what, const char *path, char *ret)
 {
 	char dead_store[PATH_MAX];
 
@@ -110,7 +110,7 @@ static int absolute(struct command_call *call, const char *path, char *ret)
 	 */
 	if (errno == ENOTCONN && mountinfo_find(path, ret, dead_store, NULL) == 0)
 		return 0;
-	return cow_fail(&call->error, -errno, "%s: %s", path, strerror(errno));
+	return cow_fail(&call->error, -errno, "%s %s: %s", what, path, strerror(errno));
 }
 
 /* Is `path` the directory `dir` or below it? Both absolute and canonical. */
@@ -150,9 +150,9 @@ static int read_request(struct command_call *call, struct request *q)
 
 	if (!store)
 		return command_usage(call, "missing operand: STORE MOUNTPOINT");
-	r = absolute(call, store, q->store);
+	r = absolute(call, "store", store, q->store);
 	if (r == 0)
-		r = absolute(call, call->argv[call->argc - 1], q->mountpoint);
+		r = absolute(call, "mount point", call->argv[call->argc - 1], q->mountpoint);
 	if (r == 0)
 		r = check_places(call, q);
 	if (r == 0)

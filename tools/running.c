@@ -66,6 +66,7 @@ bool running_postgres(struct engine *g, const char *branch, pid_t *ret_pid)
 
 cow_errno running_explain(struct engine *g, const char *branch, cow_errno r, struct cow_error *e)
 {
+	char mountpoint[PATH_MAX];
 	pid_t pid;
 
 	if (r != -EBUSY)
@@ -77,7 +78,9 @@ cow_errno running_explain(struct engine *g, const char *branch, cow_errno r, str
 		return cow_hint(e, r,
 				"It has a postmaster.pid: perhaps postgres runs on it in a "
 				"container. Stop what uses it first.");
-	return cow_hint(e, r, "Close what uses it first (see it with: fuser -vm MOUNTPOINT).");
+	return cow_hint(e, r, "Close what uses it first; to see it: fuser -vm %s",
+			engine_mountpoint(g, mountpoint, sizeof(mountpoint)) ? mountpoint
+									     : "MOUNTPOINT");
 }
 
 cow_errno running_refuse(struct engine *g, const char *branch, const char *what,

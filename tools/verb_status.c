@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The verbs about the daemon and the store as a whole: status and shutdown. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,7 @@ static cow_errno busy(struct engine *g, struct cow_error *e)
 {
 	struct openness open = {.g = g};
 	struct servers servers = {.g = g};
+	char mountpoint[PATH_MAX];
 
 	cow_branch_each(g->store, add_open, &open);
 	cow_branch_each(g->store, add_server, &servers);
@@ -148,7 +150,9 @@ static cow_errno busy(struct engine *g, struct cow_error *e)
 		return cow_hint(e, -EBUSY,
 				"Postgres runs on %s: stop it with cowfs stop, or use --force.",
 				servers.names);
-	return cow_hint(e, -EBUSY, "See who uses it with fuser -vm MOUNTPOINT, or use --force.");
+	return cow_hint(e, -EBUSY, "See who uses it with: fuser -vm %s, or use --force.",
+			engine_mountpoint(g, mountpoint, sizeof(mountpoint)) ? mountpoint
+									     : "MOUNTPOINT");
 }
 
 /* {force?}: unmount, close the store, end the daemon */
