@@ -78,7 +78,7 @@ cow_errno command_confirm(struct command_call *call, const char *what, const cha
 
 cow_errno command_ask(struct command_call *call, const char *verb, json_t *args, json_t **ret)
 {
-	const char *store;
+	const char *store = NULL;
 	cow_errno r = command_store(call, &store);
 
 	if (r < 0) {

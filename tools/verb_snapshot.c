@@ -80,7 +80,7 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 	size_t k;
 
 	json_array_foreach (names, k, v) {
-		char *branch = NULL, *name;
+		char *branch = NULL, *name = NULL;
 
 		r = split(json_string_value(v), &branch, &name, e);
 		if (r == 0)
