@@ -29,7 +29,6 @@ const struct cow_pgconf_row cow_pgconf_table[] = {
     {"log_destination", "stderr", ALL, "the system log belongs to the original"},
     {"log_directory", "log", ALL, "an absolute path would be the original's"},
     {"stats_temp_directory", "pg_stat_tmp", 12, 14, "an absolute path would be the original's"},
-    {"external_pid_file", "", ALL, "it is the original's"},
 
     /* Nothing is waited for that will not come. */
     {"restore_command", "", ALL, "a fork recovers from its own WAL"},
@@ -208,6 +207,9 @@ cow_errno cow_pgconf_override(const struct cow_pgconf_facts *f, struct cow_pgcon
 			r = cow_pgconf_list_set(ret, row->name, row->value);
 	if (r == 0 && f->control)
 		r = raise_limits(f, ret);
+	/* Else recovery of a base backup ends in a panic over a directory in pg_tblspc. */
+	if (r == 0 && f->in_place && f->major >= COW_PG_IN_PLACE)
+		r = cow_pgconf_list_set(ret, "allow_in_place_tablespaces", "on");
 	if (r == 0)
 		r = limit_libraries(f, ret);
 	if (r == 0 && cow_pgconf_get(f->conf, "ssl", ssl, sizeof(ssl)) && !cow_pgconf_is_off(ssl) &&

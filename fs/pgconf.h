@@ -17,6 +17,11 @@ struct cow_pgcontrol;
 #define COW_PG_FIRST 12 /* major versions of PostgreSQL that are understood */
 #define COW_PG_LAST 18
 
+/* From this version on every server takes a directory in pg_tblspc for a tablespace (and
+ * pg_basebackup copies it, which it does not with a relative link); before, it depends on the minor
+ * version. */
+#define COW_PG_IN_PLACE 15
+
 struct cow_pgconf_row {
 	const char *name, *value;
 	int first, last; /* major versions that know the setting */
@@ -41,6 +46,7 @@ struct cow_pgconf_facts {
 	int major;
 	const char *conf; /* text of its configuration files in the order they are read */
 	const struct cow_pgcontrol *control; /* NULL = unknown */
+	bool in_place; /* a tablespace is a directory in pg_tblspc, not a link */
 	/* Is there such a file inside the branch (relative to its root)? NULL = nothing is. */
 	bool (*has_file)(void *arg, const char *path);
 	/* Can the server load this library? NULL = unknown, then all are left. */

@@ -209,6 +209,19 @@ static bool find_libdir(int major, char *buf, size_t size)
 	return false;
 }
 
+static int is_directory(const char *name, uint64_t ino, uint32_t type, void *arg)
+{
+	return S_ISDIR(type) ? 1 : 0;
+}
+
+static bool has_in_place(struct cow_inode *root)
+{
+	CLEANUP_INODE struct cow_inode *dir = NULL;
+
+	return cow_name_lookup(root, "pg_tblspc", &dir) == 0 &&
+	       cow_name_each(dir, is_directory, NULL) == 1;
+}
+
 static bool read_control(struct cow_inode *root, struct cow_pgcontrol *ret)
 {
 	CLEANUP_FREE char *data = NULL;
@@ -232,6 +245,7 @@ static cow_errno write_settings(struct cow_inode *root, int major)
 		r = read_conf(root, gather, &conf);
 	if (r == 0) {
 		facts.conf = conf;
+		facts.in_place = has_in_place(root);
 		if (read_control(root, &control))
 			facts.control = &control;
 		if (find_libdir(major, libdir, sizeof(libdir)))

@@ -190,6 +190,9 @@ static void release(struct import *im)
 	for (size_t k = 0; k < im->n_followed; k++)
 		free(im->followed[k]);
 	free(im->followed);
+	for (size_t k = 0; k < im->n_taken; k++)
+		free(im->taken[k].path);
+	free(im->taken);
 	json_decref(im->warnings);
 	free(im);
 }
@@ -220,8 +223,10 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 	if (!engine_mountpoint(g, im->mountpoint, sizeof(im->mountpoint)))
 		im->mountpoint[0] = '\0';
 	r = run(im, name, e);
-	if (r < 0)
+	if (r < 0) {
+		import_give_back(im);
 		cow_wrap(e, r, "import %s", name);
+	}
 	if (r == 0 && im->move && import_remove_original(im, &left) < 0)
 		import_warn(im, "%s", left.text);
 	if (r == 0)

@@ -10,9 +10,15 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "store/inode.h"
 #include "tools/engine.h"
+
+struct import_taken {
+	char *path;
+	struct stat st; /* as it was before */
+};
 
 struct import {
 	struct engine *g;
@@ -24,6 +30,10 @@ struct import {
 	uint64_t total, done; /* bytes */
 	uint64_t files, directories, skipped;
 	void *links; /* tsearch tree of hard links seen */
+	/* With --move: files whose bytes the store has taken over while their names still stand. */
+	struct import_taken *taken;
+	size_t n_taken;
+	struct cow_inode *root; /* of the branch; borrowed; NULL while adding up */
 	/* Directories outside `source` that were brought in; with --move they are emptied too. */
 	char **followed;
 	size_t n_followed;
@@ -33,6 +43,10 @@ struct import {
 /* Add up `total` (ret NULL) or bring everything below `source` into `root`. Symlinks of a
  * tablespace or pg_wal become directories of the branch. -EBUSY a file changed meanwhile. */
 cow_errno import_walk(struct import *im, struct cow_inode *root, struct cow_error *e);
+
+/* After a failure with --move: give the files that were taken over their owner, mode and times
+ * back. */
+void import_give_back(struct import *im);
 
 /* Remove what was taken over: the contents of `source` and of the followed directories. */
 cow_errno import_remove_original(struct import *im, struct cow_error *e);

@@ -15,11 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/pgconf.h"
 #include "store/cleanup.h"
+#include "store/log.h"
 #include "store/take.h"
 #include "tools/import.h"
 
 #define SECOND_LINK ".cowfs-import.tmp"
+#define TAKE_OVER_BYTES (64 << 10)  /* below that, copying costs less than care */
+#define TABLESPACES ".cowfs_tblspc" /* where linked tablespaces of PostgreSQL 12 to 14 are put */
 
 static void put_inode(struct cow_inode **i)
 {
@@ -48,6 +52,13 @@ static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
 static cow_errno store_fail(struct cow_error *e, cow_errno r, const char *rel)
 {
 	return cow_fail(e, r, "cannot bring in %s: %s", rel, strerror(-r));
+}
+
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return n && strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
 /* --- hard links --- */
@@ -122,33 +133,64 @@ static void copied(uint64_t bytes, void *arg)
 	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
 }
 
-static cow_errno take(struct import *im, struct cow_inode *i, const struct item *n,
+/* Whole blocks only, and only below directories in which the preparation of a branch changes
+ * nothing. */
+static bool can_take_over(const struct import *im, const struct item *n)
+{
+	return im->move && n->st.st_nlink == 1 && n->st.st_size >= TAKE_OVER_BYTES &&
+	       n->st.st_size % COW_BLOCK == 0 &&
+	       (below(n->rel, "base") || below(n->rel, "pg_wal") || below(n->rel, "pg_tblspc"));
+}
+
+static bool note_taken(struct import *im, const struct item *n)
+{
+	struct import_taken *grown = im->taken;
+
+	/* Room doubles: there may be a million. */
+	if ((im->n_taken & (im->n_taken - 1)) == 0)
+		grown = realloc(grown, (im->n_taken ? im->n_taken * 2 : 1) * sizeof(*grown));
+	if (!grown)
+		return false;
+	im->taken = grown;
+	grown[im->n_taken] = (struct import_taken){.path = strdup(n->path), .st = n->st};
+	return grown[im->n_taken].path && ++im->n_taken;
+}
+
+/* *ret_taken: the bytes are the original's own. */
+static cow_errno take(struct import *im, struct cow_inode *i, const struct item *n, bool *ret_taken,
 		      struct cow_error *e)
 {
 	char second[PATH_MAX + sizeof(SECOND_LINK)];
 	cow_errno r;
 
+	*ret_taken = false;
 	snprintf(second, sizeof(second), "%.*s" SECOND_LINK,
-		 (int)(strlen(n->path) - strlen(strrchr(n->path, '/') + 1)), n->path);
-	if (!im->move || n->st.st_nlink > 1 ||
-	    ((unlink(second) < 0 && errno != ENOENT) || link(n->path, second) < 0))
+		 (int)(strrchr(n->path, '/') + 1 - n->path), n->path);
+	if (!can_take_over(im, n) || (unlink(second) < 0 && errno != ENOENT) ||
+	    link(n->path, second) < 0)
 		return cow_file_take(i, n->path, COW_TAKE_COPY, copied, im, e);
-	r = cow_file_take(i, second, COW_TAKE_MOVE, copied, im, e);
+	*ret_taken = note_taken(im, n);
+	if (*ret_taken)
+		r = cow_file_take(i, second, COW_TAKE_MOVE, copied, im, e);
+	else
+		r = cow_fail(e, -ENOMEM, "no memory to import");
 	if (r < 0)
 		unlink(second);
 	return r;
 }
 
 /* A server that was started meanwhile, or anybody else, would make the copy worthless. */
-static cow_errno unchanged(const struct item *n, struct cow_inode *i, struct cow_error *e)
+static cow_errno unchanged(const struct item *n, struct cow_inode *i, bool taken,
+			   struct cow_error *e)
 {
 	struct cow_attr a;
 	struct stat now;
 
 	cow_inode_attr(i, &a);
+	/* Taking over touches the time itself. */
 	if (stat(n->path, &now) == 0 && now.st_size == n->st.st_size &&
-	    now.st_mtim.tv_sec == n->st.st_mtim.tv_sec &&
-	    now.st_mtim.tv_nsec == n->st.st_mtim.tv_nsec) {
+	    (taken || (now.st_mtim.tv_sec == n->st.st_mtim.tv_sec &&
+		       now.st_mtim.tv_nsec == n->st.st_mtim.tv_nsec))) {
 		if (a.size == (uint64_t)now.st_size)
 			return 0;
 		return cow_fail(e, -EIO, "%s has %llu bytes in the branch, %llu in the original",
@@ -164,6 +206,7 @@ static cow_errno bring_file(struct import *im, const struct item *n, struct cow_
 {
 	CLEANUP_INODE struct cow_inode *i = NULL;
 	uint64_t before = im->done, ino;
+	bool taken = false;
 	cow_errno r;
 
 	if (!n->dir) {
@@ -183,14 +226,14 @@ static cow_errno bring_file(struct import *im, const struct item *n, struct cow_
 	if (n->st.st_nlink > 1)
 		seen_before(im, &n->st, cow_inode_number(i), &ino);
 	if (n->st.st_size > 0)
-		r = take(im, i, n, e);
+		r = take(im, i, n, &taken, e);
 	if (r < 0)
 		return cow_wrap(e, r, "bring in %s", n->rel);
 	set_times(i, &n->st);
 	im->files++;
 	im->done = before + (uint64_t)n->st.st_size;
 	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
-	return im->verify ? unchanged(n, i, e) : 0;
+	return im->verify ? unchanged(n, i, taken, e) : 0;
 }
 
 /* --- directories --- */
@@ -213,13 +256,6 @@ static cow_errno bring_dir(struct import *im, const struct item *n, const char *
 }
 
 /* --- symlinks --- */
-
-static bool below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return n && strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
 
 /* Directories whose contents are PostgreSQL's own. */
 static bool is_postgres(const char *rel)
@@ -269,12 +305,39 @@ static cow_errno note_followed(struct import *im, const char *path)
 	return im->followed[im->n_followed++] ? 0 : -ENOMEM;
 }
 
+/* PostgreSQL 12 to 14: the tablespace gets a place of its own in the branch, and stays a link to
+ * it. */
+static cow_errno bring_linked(struct import *im, const struct item *n, const char *only,
+			      struct cow_error *e)
+{
+	CLEANUP_INODE struct cow_inode *places = NULL;
+	struct item place = *n;
+	char target[64];
+	cow_errno r;
+
+	if (!n->dir)
+		return bring_dir(im, n, only, e);
+	r = cow_name_lookup(im->root, TABLESPACES, &places);
+	if (r == -ENOENT) {
+		place.name = TABLESPACES;
+		place.dir = im->root;
+		r = create(&place, S_IFDIR, NULL, &places);
+	}
+	if (r < 0)
+		return store_fail(e, r, TABLESPACES);
+	place.name = n->name;
+	place.dir = places;
+	snprintf(target, sizeof(target), "../" TABLESPACES "/%s", n->name);
+	r = keep_link(n, target, e);
+	return r < 0 ? r : bring_dir(im, &place, only, e);
+}
+
 /* What the link leads to becomes a part of the branch in its place. */
 static cow_errno follow(struct import *im, const struct item *link, const char *real,
 			struct cow_error *e)
 {
 	struct item n = *link;
-	char only[32] = "";
+	char only[32];
 	cow_errno r;
 
 	n.path = real;
@@ -284,12 +347,15 @@ static cow_errno follow(struct import *im, const struct item *link, const char *
 		return bring_file(im, &n, e);
 	if (!S_ISDIR(n.st.st_mode))
 		return 0;
-	/* A tablespace can be shared by clusters of several versions. */
-	if (is_tablespace(n.rel))
+	if (is_tablespace(n.rel)) {
+		/* It can be shared by clusters of several versions. */
 		snprintf(only, sizeof(only), "PG_%d_", im->major);
-	else if (n.dir && (r = note_followed(im, real)) < 0)
+		return im->major < COW_PG_IN_PLACE ? bring_linked(im, &n, only, e)
+						   : bring_dir(im, &n, only, e);
+	}
+	if (n.dir && (r = note_followed(im, real)) < 0)
 		return cow_fail(e, r, "no memory to import");
-	return bring_dir(im, &n, only[0] ? only : NULL, e);
+	return bring_dir(im, &n, NULL, e);
 }
 
 static cow_errno bring_link(struct import *im, const struct item *n, struct cow_error *e)
@@ -320,10 +386,15 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 	if (strcmp(n->rel, "log") == 0 || strcmp(n->rel, "pg_log") == 0) {
 		/* Old logs are not data, and new ones must not go to the original's place. */
 		struct item log = *n;
+		struct cow_attr root = {0};
 		CLEANUP_INODE struct cow_inode *i = NULL;
 		cow_errno r;
 
+		if (im->root)
+			cow_inode_attr(im->root, &root);
 		log.st.st_mode = 0700;
+		log.st.st_uid = root.uid;
+		log.st.st_gid = root.gid;
 		r = n->dir ? create(&log, S_IFDIR, NULL, &i) : 0;
 		return r < 0 ? store_fail(e, r, n->rel) : 0;
 	}
@@ -336,7 +407,8 @@ static bool left_out(const char *rel, const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 	       strcmp(name, SECOND_LINK) == 0 || strncmp(name, "pgsql_tmp", 9) == 0 ||
-	       (*rel == '\0' && strcmp(name, "lost+found") == 0);
+	       (*rel == '\0' &&
+		(strcmp(name, "lost+found") == 0 || strcmp(name, "tablespace_map") == 0));
 }
 
 static cow_errno bring(struct import *im, const struct item *n, struct cow_error *e)
@@ -388,16 +460,83 @@ static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
 	return r;
 }
 
+/* A base backup in tar format has no links, but a file that says where its tablespaces are ("OID
+ * PATH"). With them in the branch, and the file left out, there is nothing left for recovery to
+ * link. */
+static cow_errno bring_mapped(struct import *im, const char *oid, const char *path,
+			      struct cow_error *e)
+{
+	CLEANUP_INODE struct cow_inode *dir = NULL;
+	char rel[PATH_MAX + 64], link[2 * PATH_MAX + 64];
+	struct item n = {.name = oid, .rel = rel, .path = path};
+	struct stat st;
+	cow_errno r = 0;
+
+	snprintf(rel, sizeof(rel), "pg_tblspc/%s", oid);
+	snprintf(link, sizeof(link), "%s/%s", im->source, rel);
+	if (!is_tablespace(rel) || lstat(link, &st) == 0)
+		return 0;
+	if (below(path, im->mountpoint))
+		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", path);
+	if (im->root && (r = cow_name_lookup(im->root, "pg_tblspc", &dir)) < 0)
+		return store_fail(e, r, "pg_tblspc");
+	n.dir = dir;
+	if (im->root)
+		import_warn(im, "tablespace %s was brought in from %s, as tablespace_map says", oid,
+			    path);
+	return follow(im, &n, path, e);
+}
+
+static cow_errno walk_map(struct import *im, struct cow_error *e)
+{
+	char path[PATH_MAX + 32], line[PATH_MAX + 32];
+	cow_errno r = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/tablespace_map", im->source);
+	f = fopen(path, "re");
+	while (f && r == 0 && fgets(line, sizeof(line), f)) {
+		char *space = strchr(line, ' ');
+
+		line[strcspn(line, "\n")] = '\0';
+		if (!space || space[1] != '/')
+			continue;
+		*space = '\0';
+		r = bring_mapped(im, line, space + 1, e);
+	}
+	if (f)
+		fclose(f);
+	return r;
+}
+
 cow_errno import_walk(struct import *im, struct cow_inode *root, struct cow_error *e)
 {
 	struct stat st;
-	cow_errno r = walk_dir(im, im->source, "", root, NULL, e);
+	cow_errno r;
 
+	im->root = root;
+	r = walk_dir(im, im->source, "", root, NULL, e);
+	if (r == 0)
+		r = walk_map(im, e);
 	tdestroy(im->links, free);
 	im->links = NULL;
 	if (r == 0 && root && stat(im->source, &st) == 0)
 		set_times(root, &st);
 	return r;
+}
+
+void import_give_back(struct import *im)
+{
+	for (size_t k = 0; k < im->n_taken; k++) {
+		const struct import_taken *t = &im->taken[k];
+
+		/* What cannot be given back keeps its bytes: that is what counts. */
+		if (lchown(t->path, t->st.st_uid, t->st.st_gid) < 0 ||
+		    chmod(t->path, t->st.st_mode & 07777) < 0 ||
+		    utimensat(AT_FDCWD, t->path,
+			      (const struct timespec[]){t->st.st_atim, t->st.st_mtim}, 0) < 0)
+			cow_log_warn("owner, mode or time of %s could not be restored", t->path);
+	}
 }
 
 /* --- after --move --- */

@@ -2,6 +2,7 @@
 #include "tools/pgbranch.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -187,6 +188,22 @@ static cow_errno fit_memory(const char *conf, struct cow_pgconf_list *l)
 	return cow_pgconf_list_set(l, "shared_buffers", text);
 }
 
+static bool has_in_place(const struct pgbranch *b)
+{
+	char path[PATH_MAX * 2];
+	struct dirent *de;
+	bool found = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/pg_tblspc", b->pgdata);
+	d = opendir(path);
+	while (d && !found && (de = readdir(d)))
+		found = de->d_type == DT_DIR && de->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return found;
+}
+
 static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
 {
 	CLEANUP_FREE char *conf = read_conf(b);
@@ -203,6 +220,7 @@ static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
 
 	if (!conf)
 		return -ENOMEM;
+	facts.in_place = has_in_place(b);
 	snprintf(path, sizeof(path), "%s/global/pg_control", b->pgdata);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && cow_os_pread(fd, raw, sizeof(raw), 0) == 0 &&
@@ -270,6 +288,7 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 	struct pgserver_start how = {.pgdata = b->pgdata,
 				     .bindir = b->bindir,
 				     .log = b->log,
+				     .user = b->user,
 				     .socket_dir = b->socket_dir,
 				     .port = b->port,
 				     .settings = &l,

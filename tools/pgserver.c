@@ -185,7 +185,7 @@ static cow_errno await_ready(const struct pgserver_start *how, pid_t pid, off_t 
 			     struct pgstate *ret, struct cow_error *e)
 {
 	const struct pg_address at = {
-	    .host = how->socket_dir, .port = how->port, .dbname = "postgres"};
+	    .host = how->socket_dir, .port = how->port, .user = how->user, .dbname = "postgres"};
 	uint64_t end = now_ms() + how->timeout_ms;
 
 	do {
