@@ -8,11 +8,13 @@ store_new
 mount_store
 cowfs branch create main --empty >&2
 mkdir "$M/main/cases"
-"$COWFS_BUILD/tests/posix" "$M/main/cases"
+bad=0
+"$COWFS_BUILD/tests/posix" "$M/main/cases" || bad=1
 cowfs branch create child --parent main >&2
 [[ -d $M/child/cases ]] || fail "the child does not show its parent's directory"
 mkdir "$M/child/again"
-"$COWFS_BUILD/tests/posix" "$M/child/again"
+"$COWFS_BUILD/tests/posix" "$M/child/again" || bad=1
 [[ ! -e $M/main/again ]] || fail "the parent sees its child's directory"
 unmount_store
 cowfs verify >&2
+((bad == 0)) || fail "a case failed"

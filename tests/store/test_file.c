@@ -19,17 +19,28 @@ static struct tmpstore t;
 static struct cow_live *l;
 static struct cow_inode *f;
 
+/* `f` is the file on that branch. */
+static void take_up(const char *branch)
+{
+	l = live_of(&t, branch);
+	f = path_make(l, "base/5/16384");
+}
+
+static void let_go(void)
+{
+	cow_inode_put(f);
+	cow_live_put(l);
+}
+
 static void open_file(void)
 {
 	tmpstore_make(&t, true);
-	l = live_of(&t, "main");
-	f = path_make(l, "base/5/16384");
+	take_up("main");
 }
 
 static void close_file(void)
 {
-	cow_inode_put(f);
-	cow_live_put(l);
+	let_go();
 	tmpstore_release(&t);
 }
 
@@ -71,7 +82,9 @@ Test(file, writes_across_a_chunk_edge)
 	want(CHUNK - 3 * B - 7, 6 * B, 'a');
 	want(CHUNK - 4 * B, B - 7, 0);
 	sync_branch(&t, "main");
+	let_go();
 	tmpstore_reopen(&t);
+	take_up("main");
 	want(CHUNK - 3 * B - 7, 6 * B, 'a');
 }
 
@@ -104,11 +117,9 @@ Test(file, truncated_blocks_never_come_back_from_below)
 		expect_fill(&t, "child", "base/5/16384", 2 * B + 100, 6 * B - 100, 0);
 		want(0, 10 * B, 'p');
 		sync_branch(&t, "child");
-		cow_inode_put(f);
-		cow_live_put(l);
+		let_go();
 		tmpstore_reopen(&t);
-		l = live_of(&t, "main");
-		f = path_get(l, "base/5/16384", NULL);
+		take_up("main");
 	}
 	/* A grandchild sees the same: the limit is inherited. */
 	branch_make(&t, "grandchild", "child");
@@ -241,13 +252,11 @@ static void write_dsync(struct tmpstore *child, void *arg)
 
 Test(file, synced_writes_survive_a_kill)
 {
-	cow_inode_put(f);
-	cow_live_put(l);
+	let_go();
 	tmpstore_close(&t);
 	tmpstore_crash(&t, write_dsync, NULL);
 	tmpstore_open(&t);
-	l = live_of(&t, "main");
-	f = path_get(l, "base/5/16384", NULL);
+	take_up("main");
 	want(0, B, 'd');
 	want(B, B, 0);
 	want(2 * B, B, 's');
@@ -274,10 +283,8 @@ Test(file, two_halves_of_one_unowned_block)
 {
 	fill(0, 400 * B, 'p');
 	branch_make(&t, "child", "main");
-	cow_inode_put(f);
-	cow_live_put(l);
-	l = live_of(&t, "child");
-	f = path_get(l, "base/5/16384", NULL);
+	let_go();
+	take_up("child");
 	for (uint64_t k = 0; k < 400; k++) {
 		struct half a = {k * B, 'a'}, b = {k * B + B / 2, 'b'};
 		pthread_t ta, tb;
@@ -297,10 +304,8 @@ Test(file, owning_a_run_keeps_its_neighbours)
 {
 	fill(0, 128 * B, 'p');
 	branch_make(&t, "child", "main");
-	cow_inode_put(f);
-	cow_live_put(l);
-	l = live_of(&t, "child");
-	f = path_get(l, "base/5/16384", NULL);
+	let_go();
+	take_up("child");
 	cow_inode_set_own_run(f, 128);
 	put_fill(&t, "child", "base/5/16384", 5 * B + 1, B, 'c');
 	expect_fill(&t, "child", "base/5/16384", 0, 5 * B + 1, 'p');
