@@ -193,6 +193,11 @@ static inline uint64_t cow_blocks_of(uint64_t bytes)
 	return (bytes + COW_BLOCK - 1) / COW_BLOCK;
 }
 
+/* --- store.c --- */
+/* cow_store_open over another map (taken, whatever the answer); NULL = the store's own. */
+cow_errno cow_store_open_kv(const char *path, const struct cow_store_options *o, struct cow_kv *kv,
+			    struct cow_store **ret, struct cow_error *e);
+
 /* --- ids.c --- */
 enum cow_id { COW_ID_INO, COW_ID_LINEAGE, COW_ID_BRANCH, COW_ID_INCARNATION };
 /* The next number of its kind, never given before, not even before a crash. */
@@ -295,10 +300,8 @@ cow_errno cow_branch_read(struct cow_store *s, const char *name, struct cow_bran
 			  struct cow_error *e);
 cow_errno cow_branch_by_id(struct cow_store *s, uint64_t id, char ret_name[COW_BRANCH_MAX + 1]);
 
-/* --- leaks.c --- */
-cow_errno cow_leaks(struct cow_store *s, bool repair, uint64_t *ret_bytes, uint64_t *ret_repaired,
-		    struct cow_error *e);
-
 /* --- reclaim.c --- */
 /* The marked lineages, or all. Takes admin for short times. */
 cow_errno cow_reclaim(struct cow_store *s, bool all, struct cow_gc_result *ret);
+/* What a run over everything would free; changes nothing. */
+cow_errno cow_leaks(struct cow_store *s, struct cow_gc_result *ret);

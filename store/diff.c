@@ -75,7 +75,8 @@ static cow_errno list(struct cow_live *l, uint64_t ino, struct names *ret)
 static cow_errno compare_blocks(struct cow_inode *a, struct cow_inode *b, uint64_t off,
 				struct cow_diff_entry *d)
 {
-	CLEANUP_FREE uint8_t *ba = calloc(2, COW_READ_MAX), *bb = ba ? ba + COW_READ_MAX : NULL;
+	CLEANUP_FREE uint8_t *ba = calloc(2, COW_READ_MAX);
+	uint8_t *bb = ba ? ba + COW_READ_MAX : NULL;
 	size_t na = 0, nb = 0, n;
 	cow_errno r = ba ? cow_file_read(a, ba, off, COW_READ_MAX, &na) : -ENOMEM;
 

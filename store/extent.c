@@ -151,6 +151,12 @@ cow_errno cow_extent_get(struct cow_extents *t, uint64_t lineage, uint64_t epoch
 	return 0;
 }
 
+void cow_extent_place(const struct cow_extent *x, uint64_t *ret_lineage, uint64_t *ret_epoch)
+{
+	*ret_lineage = x->lineage;
+	*ret_epoch = x->epoch;
+}
+
 /* Only with no user: takes the counter from 0 to CLOSED so that no new one can come in. */
 static bool try_close(struct cow_extents *t, struct cow_extent *x)
 {

@@ -25,6 +25,9 @@ cow_errno cow_extent_get(struct cow_extents *t, uint64_t lineage, uint64_t epoch
 			 struct cow_extent **ret);
 void cow_extent_put(struct cow_extents *t, struct cow_extent *x);
 
+/* Which file it is. */
+void cow_extent_place(const struct cow_extent *x, uint64_t *ret_lineage, uint64_t *ret_epoch);
+
 /* Descriptor that stays open until _unpin, or -errno (-EIO: the file is missing). `writable` is for
  * the head epoch only: makes the file when it is missing. */
 int cow_extent_pin(struct cow_extents *t, struct cow_extent *x, bool writable);

@@ -179,24 +179,41 @@ cow_errno cow_names_empty(struct cow_live *l, uint64_t dir)
 	return shown(&all, &at) ? -ENOTEMPTY : 0;
 }
 
+static int tell(const struct listing *all,
+		int (*each)(const char *name, uint64_t ino, uint32_t type, void *arg), void *arg)
+{
+	const struct entry *e;
+	size_t at = 0;
+	int r = 0;
+
+	while (r == 0 && (e = shown(all, &at)))
+		r = each(e->name, e->ino, e->type, arg);
+	return r;
+}
+
+int cow_names_each(struct cow_live *l, uint64_t dir,
+		   int (*each)(const char *name, uint64_t ino, uint32_t type, void *arg), void *arg)
+{
+	CLEANUP(listing_release) struct listing all = {0};
+	cow_errno r = list(l, dir, &all);
+
+	return r < 0 ? r : tell(&all, each, arg);
+}
+
 cow_errno cow_name_each(struct cow_inode *dir,
 			int (*each)(const char *name, uint64_t ino, uint32_t type, void *arg),
 			void *arg)
 {
 	CLEANUP(listing_release) struct listing all = {0};
-	const struct entry *e;
-	size_t at = 0;
 	int r = cow_inode_check(dir, false);
 
 	if (r < 0 || !S_ISDIR(dir->attr.mode))
 		return r < 0 ? r : -ENOTDIR;
 	{
-		WITH_SHARED(&dir->live->names);
+		WITH_SHARED(&dir->live->names); /* not while `each` runs: it may change names */
 		r = list(dir->live, dir->ino, &all);
 	}
-	while (r == 0 && (e = shown(&all, &at)))
-		r = each(e->name, e->ino, e->type, arg);
-	return r;
+	return r < 0 ? r : tell(&all, each, arg);
 }
 
 cow_errno cow_name_lookup(struct cow_inode *dir, const char *name, struct cow_inode **ret)

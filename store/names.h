@@ -14,3 +14,7 @@ void cow_names_set(struct cow_live *l, struct cow_batch *b, uint64_t dir, const 
 cow_errno cow_names_unset(struct cow_live *l, struct cow_batch *b, uint64_t dir, const char *name);
 /* 0 empty, -ENOTEMPTY. names is held. */
 cow_errno cow_names_empty(struct cow_live *l, uint64_t dir);
+/* As cow_name_each; names is held. */
+int cow_names_each(struct cow_live *l, uint64_t dir,
+		   int (*each)(const char *name, uint64_t ino, uint32_t type, void *arg),
+		   void *arg);

@@ -230,6 +230,35 @@ static cow_errno may_replace(struct cow_live *l, const struct ends *n)
 	return victim_dir ? cow_names_empty(l, n->victim->ino) : 0;
 }
 
+/* Is `dir` inside the directory `top`, at any depth? The kernel asks the same before it renames; a
+ * caller without a kernel above it must not be able to cut a tree off either. */
+struct inside {
+	struct cow_live *l;
+	uint64_t dir;
+};
+
+static int look_inside(const char *name, uint64_t ino, uint32_t type, void *arg)
+{
+	struct inside *x = arg;
+
+	if (!S_ISDIR(type))
+		return 0;
+	return ino == x->dir ? 1 : cow_names_each(x->l, ino, look_inside, x);
+}
+
+static cow_errno no_loop(struct cow_live *l, const struct ends *n)
+{
+	struct inside x = {l, n->to_dir->ino};
+	int r;
+
+	if (!S_ISDIR(n->moved->attr.mode) || n->from_dir == n->to_dir)
+		return 0;
+	if (n->moved == n->to_dir)
+		return -EINVAL;
+	r = cow_names_each(l, n->moved->ino, look_inside, &x);
+	return r == 1 ? -EINVAL : r;
+}
+
 static cow_errno find_end(struct cow_live *l, struct cow_inode *dir, const char *name,
 			  struct cow_inode **ret)
 {
@@ -286,6 +315,8 @@ static cow_errno rename_ends(struct cow_live *l, struct ends *n, unsigned flags)
 		return r;
 	if (n->victim && (flags & RENAME_NOREPLACE))
 		return -EEXIST;
+	if ((r = no_loop(l, n)) < 0)
+		return r;
 	if (n->victim == n->moved)
 		return 0; /* two names of one file: POSIX wants nothing done */
 	if (flags & RENAME_EXCHANGE) {

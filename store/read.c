@@ -10,6 +10,7 @@
 #include "store/cleanup.h"
 #include "store/core.h"
 #include "store/os.h"
+#include "store/sums.h"
 
 static void add_seg(struct cow_read *r, struct cow_extent *x, uint64_t pos, uint32_t len)
 {
@@ -76,6 +77,41 @@ static cow_errno plan(struct cow_inode *i, uint64_t off, size_t len, struct cow_
 	return e;
 }
 
+static int refuse(uint64_t block, cow_errno r, void *arg)
+{
+	return -EIO;
+}
+
+/* verify_reads: every block of a closed epoch that has a sum must match it before anybody sees it.
+ */
+static cow_errno check_sums(struct cow_inode *i, const struct cow_read *r)
+{
+	struct cow_store *s = i->live->s;
+	uint64_t checked = 0;
+	int e = 0;
+
+	for (unsigned k = 0; e == 0 && k < r->n; k++) {
+		uint64_t b = r->seg[k].pos / COW_BLOCK;
+		uint64_t end = cow_blocks_of(r->seg[k].pos + r->seg[k].len);
+		struct cow_point at;
+
+		if (!r->pins[k])
+			continue;
+		cow_extent_place(r->pins[k], &at.lineage, &at.epoch);
+		if (at.lineage == i->live->chain[0].lineage && at.epoch == cow_head(i->live))
+			continue;
+		while (e == 0 && b < end) {
+			uint64_t chunk = b / COW_CHUNK_BLOCKS, bits[16] = {0};
+
+			for (; b < end && b / COW_CHUNK_BLOCKS == chunk; b++)
+				bits[b % COW_CHUNK_BLOCKS / 64] |= 1ull << b % 64;
+			e = cow_sums_check(s, at, i->ino, chunk, bits, refuse, NULL, &checked,
+					   NULL);
+		}
+	}
+	return e;
+}
+
 cow_errno cow_file_read_begin(struct cow_inode *i, uint64_t off, size_t len, struct cow_read *r)
 {
 	cow_errno e = cow_inode_check(i, false);
@@ -88,6 +124,8 @@ cow_errno cow_file_read_begin(struct cow_inode *i, uint64_t off, size_t len, str
 	e = plan(i, off, len, r);
 	if (e == 0)
 		e = pin_all(i, r);
+	if (e == 0 && i->live->s->options.verify_reads)
+		e = check_sums(i, r);
 	if (e < 0)
 		cow_file_read_end(r);
 	return e;

@@ -30,6 +30,7 @@ struct need {
 
 struct work {
 	struct cow_store *s;
+	bool dry; /* only count */
 	uint64_t lineage;
 	struct cow_gc_result *got;
 	struct cow_batch dead;
@@ -48,7 +49,7 @@ static void work_release(struct work *w)
 /* In order, so that a cut leaves an inode's own record until its chunks' are gone. */
 static cow_errno flush_dead(struct work *w)
 {
-	cow_errno r = w->dead.count ? cow_kv_write(w->s->kv, &w->dead, false) : 0;
+	cow_errno r = w->dead.count && !w->dry ? cow_kv_write(w->s->kv, &w->dead, false) : 0;
 
 	w->got->records += w->dead.count;
 	cow_batch_release(&w->dead);
@@ -140,12 +141,16 @@ static uint64_t bytes_of(int fd)
 }
 
 /* Only where the host has data: asking it saves calls, it decides nothing (rule 7). */
-static cow_errno punch_data(int fd, uint64_t from, uint64_t to)
+static cow_errno punch_data(const struct work *w, int fd, uint64_t from, uint64_t to)
 {
 	off_t data = lseek(fd, (off_t)from, SEEK_DATA);
 
 	if (data < 0 ? errno == ENXIO : (uint64_t)data >= to)
 		return 0;
+	if (w->dry) {
+		w->got->bytes += to - (data < 0 ? from : (uint64_t)data);
+		return 0;
+	}
 	return cow_os_punch(fd, from, to - from);
 }
 
@@ -163,12 +168,12 @@ static cow_errno punch_file(const struct work *w, size_t k, int fd)
 			if (!is_needed(&w->need[k], b))
 				continue;
 			if (at < first + b)
-				r = punch_data(fd, at * COW_BLOCK, (first + b) * COW_BLOCK);
+				r = punch_data(w, fd, at * COW_BLOCK, (first + b) * COW_BLOCK);
 			at = first + b + 1;
 		}
 	}
 	if (r == 0 && at * COW_BLOCK < (uint64_t)st.st_size)
-		r = punch_data(fd, at * COW_BLOCK, (uint64_t)st.st_size);
+		r = punch_data(w, fd, at * COW_BLOCK, (uint64_t)st.st_size);
 	return r;
 }
 
@@ -202,8 +207,8 @@ static cow_errno free_file(struct work *w, uint64_t epoch, uint64_t ino)
 		return fd == -ENOENT ? 0 : fd;
 	before = bytes_of(fd);
 	if (k == w->n) {
-		r = drop_sums(w->s, w->lineage, epoch, ino);
-		if (r == 0)
+		r = w->dry ? 0 : drop_sums(w->s, w->lineage, epoch, ino);
+		if (r == 0 && !w->dry)
 			r = cow_os_unlink(w->s->dirfd, path);
 		w->got->files += r == 0;
 		w->got->bytes += r == 0 ? before : 0;
@@ -263,7 +268,7 @@ static cow_errno on_epoch(void *arg, uint64_t epoch)
 	e->epoch = epoch;
 	snprintf(path, sizeof(path), "ext/%016" PRIx64 "/%016" PRIx64, e->w->lineage, epoch);
 	r = each_number(e->w->s, path, on_file, e);
-	if (r == 0)
+	if (r == 0 && !e->w->dry)
 		unlinkat(e->w->s->dirfd, path, AT_REMOVEDIR); /* if it is empty now */
 	return r;
 }
@@ -276,10 +281,11 @@ static cow_errno free_space(struct work *w, uint64_t head)
 
 	if (w->n)
 		qsort(w->need, w->n, sizeof(*w->need), by_place);
-	cow_grace_wait(&w->s->grace);
+	if (!w->dry)
+		cow_grace_wait(&w->s->grace);
 	snprintf(path, sizeof(path), "ext/%016" PRIx64, w->lineage);
 	r = each_number(w->s, path, on_epoch, &e);
-	if (r == 0 && !head)
+	if (r == 0 && !head && !w->dry)
 		unlinkat(w->s->dirfd, path, AT_REMOVEDIR);
 	return r;
 }
@@ -299,7 +305,7 @@ static cow_errno drop_lineage(struct work *w)
 			r = flush_dead(w);
 	}
 	cow_batch_del(&w->dead, self.b, self.len);
-	if (r == 0)
+	if (r == 0 && !w->dry)
 		r = cow_store_commit(w->s, &w->dead);
 	cow_batch_release(&w->dead);
 	if (r == 0)
@@ -315,16 +321,17 @@ static cow_errno sweep_lineage(struct work *w, const struct cow_needs_points *p)
 
 	if (r == 0)
 		r = flush_dead(w);
-	if (r == 0)
+	if (r == 0 && !w->dry)
 		r = cow_store_commit(w->s, &w->dead); /* empty: what was put before is durable */
 	return r == 0 ? free_space(w, p->head) : r;
 }
 
 /* 1 = the lineage is gone, and its parent has lost a point. */
 static int reclaim_one(struct cow_store *s, const struct cow_world *world,
-		       const struct cow_world_lineage *l, struct cow_gc_result *got)
+		       const struct cow_world_lineage *l, bool dry, struct cow_gc_result *got)
 {
-	CLEANUP(work_release) struct work w = {.s = s, .lineage = l->id, .got = got};
+	CLEANUP(work_release)
+	struct work w = {.s = s, .dry = dry, .lineage = l->id, .got = got};
 	struct cow_needs_points p;
 	cow_errno r;
 
@@ -340,13 +347,15 @@ static int reclaim_one(struct cow_store *s, const struct cow_world *world,
 /* Directories of lineages that the map does not know: an unlink that a crash cut short. */
 struct stray {
 	struct cow_store *s;
+	bool dry;
 	struct cow_gc_result *got;
 };
 
 static cow_errno on_lineage_dir(void *arg, uint64_t id)
 {
 	struct stray *x = arg;
-	CLEANUP(work_release) struct work w = {.s = x->s, .lineage = id, .got = x->got};
+	CLEANUP(work_release)
+	struct work w = {.s = x->s, .dry = x->dry, .lineage = id, .got = x->got};
 	struct cow_lineage_rec rec;
 	cow_errno r;
 
@@ -368,7 +377,7 @@ static bool take_marks(struct cow_store *s, bool all, uint64_t **ret, size_t *re
 	return all;
 }
 
-static int reclaim_marked(struct cow_store *s, const uint64_t *marks, size_t n, bool all,
+static int reclaim_marked(struct cow_store *s, const uint64_t *marks, size_t n, bool all, bool dry,
 			  struct cow_gc_result *got)
 {
 	struct cow_world world;
@@ -384,9 +393,9 @@ static int reclaim_marked(struct cow_store *s, const uint64_t *marks, size_t n, 
 			marked = marks[m] == world.lineage[k].id;
 		if (!marked)
 			continue;
-		r = reclaim_one(s, &world, &world.lineage[k], got);
+		r = reclaim_one(s, &world, &world.lineage[k], dry, got);
 		if (r == 1) {
-			if (world.lineage[k].parent)
+			if (world.lineage[k].parent && !dry)
 				cow_background_gc(s, world.lineage[k].parent);
 			r = 0;
 		}
@@ -397,7 +406,7 @@ static int reclaim_marked(struct cow_store *s, const uint64_t *marks, size_t n, 
 
 cow_errno cow_reclaim(struct cow_store *s, bool all, struct cow_gc_result *got)
 {
-	struct stray x = {s, got};
+	struct stray x = {s, false, got};
 	uint64_t *marks;
 	size_t n;
 	int r = 0;
@@ -407,7 +416,7 @@ cow_errno cow_reclaim(struct cow_store *s, bool all, struct cow_gc_result *got)
 	while (r == 0) {
 		all = take_marks(s, all, &marks, &n);
 		if (all || n)
-			r = reclaim_marked(s, marks, n, all, got);
+			r = reclaim_marked(s, marks, n, all, false, got);
 		free(marks);
 		if (!all && !n)
 			break;
@@ -426,4 +435,12 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 	cow_background_trims(s);
 	r = cow_reclaim(s, true, ret);
 	return r < 0 ? cow_fail(e, r, "gc stopped: %s", strerror(-r)) : 0;
+}
+
+cow_errno cow_leaks(struct cow_store *s, struct cow_gc_result *ret)
+{
+	struct stray x = {s, true, ret};
+	int r = reclaim_marked(s, NULL, 0, true, true, ret);
+
+	return r < 0 ? r : each_number(s, "ext", on_lineage_dir, &x);
 }

@@ -29,7 +29,7 @@ static cow_errno source_of(struct cow_inode *i, uint64_t block, uint16_t *ret)
 static cow_errno zero_in_block(struct cow_inode *i, uint64_t from, uint64_t to)
 {
 	static const uint8_t zeroes[COW_BLOCK];
-	uint16_t src;
+	uint16_t src = COW_SRC_HOLE;
 	cow_errno r;
 
 	if (from >= to)

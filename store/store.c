@@ -26,20 +26,24 @@ static cow_errno must_be_empty(const char *path, struct cow_error *e)
 {
 	DIR *d = opendir(path);
 	struct dirent *entry;
-	cow_errno r = 0;
+	bool store = false, other = false;
 
 	if (!d)
 		return cow_fail(e, -errno, "cannot open %s: %s", path, strerror(errno));
-	while (r == 0 && (entry = readdir(d))) {
-		if (strcmp(entry->d_name, "VERSION") == 0)
-			r = cow_fail(e, -EEXIST, "%s is a cowfs store already", path);
-		else if (entry->d_name[0] != '.')
-			r = cow_fail(e, -ENOTEMPTY, "%s holds other things", path);
+	while ((entry = readdir(d))) {
+		store = store || strcmp(entry->d_name, "VERSION") == 0;
+		other = other || (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."));
 	}
 	closedir(d);
-	if (r == -ENOTEMPTY)
-		cow_hint(e, r, "Name a directory that does not exist yet, or an empty one.");
-	return r;
+	if (store) {
+		cow_fail(e, -EEXIST, "%s holds a store already", path);
+		return cow_hint(e, -EEXIST, "Use it as it is, or name another directory.");
+	}
+	if (!other)
+		return 0;
+	cow_fail(e, -ENOTEMPTY, "%s holds other things", path);
+	return cow_hint(e, -ENOTEMPTY,
+			"Name a directory that does not exist yet, or an empty one.");
 }
 
 static cow_errno fill_new(const char *path, int dirfd, struct cow_error *e)
@@ -187,11 +191,13 @@ static void store_free(struct cow_store *s)
 	free(s);
 }
 
-static cow_errno assemble(struct cow_store *s, struct cow_error *e)
+static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_error *e)
 {
 	char map[4200];
 	bool clean;
 	cow_errno r;
+
+	s->kv = kv;
 
 	s->dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->dirfd < 0)
@@ -201,7 +207,7 @@ static cow_errno assemble(struct cow_store *s, struct cow_error *e)
 
 	/* The map: the only truth about what exists. */
 	snprintf(map, sizeof(map), "%s/map", s->path);
-	if ((r = cow_kv_rocks_open(map, false, &s->kv, e)) < 0)
+	if (!kv && (r = cow_kv_rocks_open(map, false, &s->kv, e)) < 0)
 		return r;
 	if ((r = cow_ids_load(s)) < 0)
 		return cow_fail(e, r, "the map of %s is damaged", s->path);
@@ -217,23 +223,29 @@ static cow_errno assemble(struct cow_store *s, struct cow_error *e)
 		return r;
 	if ((r = cow_clean_mark(s, false)) < 0)
 		return cow_fail(e, r, "cannot write %s/COMMIT: %s", s->path, strerror(-r));
-	return cow_background_start(s);
+	return s->options.no_background ? 0 : cow_background_start(s);
 }
 
-cow_errno cow_store_open(const char *path, const struct cow_store_options *o,
-			 struct cow_store **ret, struct cow_error *e)
+cow_errno cow_store_open_kv(const char *path, const struct cow_store_options *o, struct cow_kv *kv,
+			    struct cow_store **ret, struct cow_error *e)
 {
 	struct cow_store *s = store_new(path, o);
 	cow_errno r;
 
 	if (!s)
 		return -ENOMEM;
-	if ((r = assemble(s, e)) < 0) {
+	if ((r = assemble(s, kv, e)) < 0) {
 		store_free(s);
 		return r;
 	}
 	*ret = s;
 	return 0;
+}
+
+cow_errno cow_store_open(const char *path, const struct cow_store_options *o,
+			 struct cow_store **ret, struct cow_error *e)
+{
+	return cow_store_open_kv(path, o, NULL, ret, e);
 }
 
 static void retire_all(struct cow_store *s)

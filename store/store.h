@@ -26,6 +26,7 @@ struct cow_store;
 struct cow_store_options {
 	uint64_t cache_bytes; /* bound for block-map caches; 0 = 64 MiB */
 	uint32_t max_files;   /* bound for open extent files; 0 = half of RLIMIT_NOFILE */
+	bool no_background;   /* tests: no thread of the store's own; gc only by cow_gc_run */
 	bool verify_reads;    /* check the sums of sealed blocks when they are read */
 };
 

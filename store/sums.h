@@ -8,8 +8,8 @@
 #include "store/core.h"
 
 /* Check the blocks `bits` of (at, ino, chunk); what has no sum gets one. `bad` is called for each
- * block that differs or cannot be read (r < 0). Counts are added up. 0, or what `bad` answered, or
- * an error of the map. */
+ * block that differs or cannot be read (r < 0). Counts are added up; `made` NULL: sums are only
+ * compared. 0, or what `bad` answered, or an error of the map. */
 int cow_sums_check(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
 		   const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
 		   void *arg, uint64_t *checked, uint64_t *made);

@@ -133,7 +133,7 @@ cow_errno cow_file_take(struct cow_inode *i, const char *path, enum cow_take_how
 {
 	const struct progress p = {progress, arg};
 	struct cow_extent *x = NULL;
-	uint64_t size;
+	uint64_t size = 0;
 	cow_errno r;
 	WITH_SHARED(&i->live->freeze);
 	WITH_EXCLUSIVE(&i->io);

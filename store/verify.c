@@ -55,53 +55,6 @@ static void tell(struct verify *v, const char *path, uint64_t ino, uint64_t bloc
 
 /* --- names of a view --- */
 
-/* Where a damaged inode is, for people: found by walking the branch that shows it. */
-struct search {
-	struct cow_live *l;
-	uint64_t ino;
-	char path[4096];
-	size_t len;
-};
-
-static int look_for(const char *name, uint64_t ino, uint32_t type, void *arg)
-{
-	struct search *x = arg;
-	size_t before = x->len;
-	struct cow_inode *dir;
-	int r = 0, n = snprintf(x->path + before, sizeof(x->path) - before, "%s%s",
-				before ? "/" : "", name);
-
-	if (n < 0 || (size_t)n >= sizeof(x->path) - before)
-		return 0;
-	x->len += (size_t)n;
-	if (ino == x->ino)
-		return 1;
-	if (S_ISDIR(type) && cow_inode_get(x->l, ino, &dir) == 0) {
-		r = cow_name_each(dir, look_for, x);
-		cow_inode_put(dir);
-	}
-	if (r != 1) {
-		x->len = before;
-		x->path[before] = '\0';
-		r = 0;
-	}
-	return r;
-}
-
-static void find_path(struct cow_live *l, uint64_t ino, struct search *ret)
-{
-	struct cow_inode *root;
-
-	ret->l = l;
-	ret->ino = ino;
-	ret->len = 0;
-	ret->path[0] = '\0';
-	if (cow_inode_get(l, l->root, &root) < 0)
-		return;
-	cow_name_each(root, look_for, ret);
-	cow_inode_put(root);
-}
-
 struct links {
 	struct verify *v;
 	struct cow_live *l;
@@ -203,21 +156,84 @@ static cow_errno check_names(struct verify *v, const char *reference, struct cow
 
 /* --- blocks of a lineage --- */
 
+/* A branch that resolves through the lineage, and the path of the inode there: what people can look
+ * at. */
+struct search {
+	struct cow_store *s;
+	struct cow_live *l;
+	uint64_t lineage, ino;
+	char branch[COW_BRANCH_MAX + 1];
+	char path[4096];
+	size_t len;
+};
+
+static int look_for(const char *name, uint64_t ino, uint32_t type, void *arg)
+{
+	struct search *x = arg;
+	size_t before = x->len;
+	struct cow_inode *dir;
+	int r = 0, n = snprintf(x->path + before, sizeof(x->path) - before, "%s%s",
+				before ? "/" : "", name);
+
+	if (n < 0 || (size_t)n >= sizeof(x->path) - before)
+		return 0;
+	x->len += (size_t)n;
+	if (ino == x->ino)
+		return 1;
+	if (S_ISDIR(type) && cow_inode_get(x->l, ino, &dir) == 0) {
+		r = cow_name_each(dir, look_for, x);
+		cow_inode_put(dir);
+	}
+	if (r != 1) {
+		x->len = before;
+		x->path[before] = '\0';
+		r = 0;
+	}
+	return r;
+}
+
+static bool goes_through(const struct cow_live *l, uint64_t lineage)
+{
+	for (uint32_t k = 0; k < l->n_chain; k++)
+		if (l->chain[k].lineage == lineage)
+			return true;
+	return false;
+}
+
+static int look_in_branch(const struct cow_branch_info *b, void *arg)
+{
+	struct search *x = arg;
+	struct cow_inode *root;
+	int r = 0;
+
+	if (cow_live_get(x->s, b->name, &x->l, NULL) < 0)
+		return 0;
+	if (goes_through(x->l, x->lineage) && cow_inode_get(x->l, x->l->root, &root) == 0) {
+		snprintf(x->branch, sizeof(x->branch), "%s", b->name);
+		r = cow_name_each(root, look_for, x);
+		cow_inode_put(root);
+	}
+	cow_live_put(x->l);
+	return r == 1;
+}
+
 static int bad_block(uint64_t block, cow_errno r, void *arg)
 {
 	struct verify *v = arg;
-	struct search where = {0};
-	struct cow_live *l = NULL;
+	CLEANUP_FREE struct search *where = calloc(1, sizeof(*where));
 
-	/* The path as the branch shows it, or its newest view. */
-	if (cow_live_at(v->s, (struct cow_point){v->lineage, v->head ? v->head : v->epoch}, &l) ==
-	    0)
-		find_path(l, v->ino, &where);
-	tell(v, where.path, v->ino, block,
+	if (!where)
+		return -ENOMEM;
+	where->s = v->s;
+	where->lineage = v->lineage;
+	where->ino = v->ino;
+	cow_branch_each(v->s, look_in_branch, where);
+	v->branch = where->branch;
+	tell(v, where->path, v->ino, block,
 	     r == -EILSEQ ? "block %" PRIu64 " does not match its sum"
 			  : "block %" PRIu64 " cannot be read from its extent file",
 	     block);
-	cow_live_put(l);
+	v->branch = NULL;
 	return 0;
 }
 
@@ -375,6 +391,19 @@ static cow_errno check_lineages(struct verify *v, const struct todo *t)
 	return r;
 }
 
+/* Space that nothing needs is what gc would free: counted, or with `repair` freed. */
+static cow_errno check_leaks(struct cow_store *s, bool repair, struct cow_verify_result *ret,
+			     struct cow_error *e)
+{
+	struct cow_gc_result got = {0};
+	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_leaks(s, &got);
+
+	ret->leaked_bytes = got.bytes;
+	if (repair)
+		ret->repaired = got.files + got.lineages;
+	return r;
+}
+
 cow_errno cow_verify(struct cow_store *s, const char *const *names, size_t n, bool repair,
 		     void (*fault)(const struct cow_fault *f, void *arg),
 		     void (*progress)(uint64_t done, uint64_t total, void *arg), void *arg,
@@ -394,6 +423,6 @@ cow_errno cow_verify(struct cow_store *s, const char *const *names, size_t n, bo
 		cow_fail(e, r, "cannot read the map: %s", strerror(-r));
 	free(t.refs);
 	if (r == 0 && n == 0)
-		r = cow_leaks(s, repair, &v.out->leaked_bytes, &v.out->repaired, e);
+		r = check_leaks(s, repair, ret, e);
 	return r;
 }
