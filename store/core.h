@@ -40,6 +40,7 @@ struct cow_store {
 	struct cow_grace grace;
 	bool recovered, numbers_agree; /* set by open; gc punches heads only if they agree */
 
+	pthread_mutex_t reclaiming; /* one gc at a time; outside admin */
 	pthread_mutex_t admin;
 
 	pthread_mutex_t lives_lock;

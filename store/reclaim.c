@@ -410,6 +410,7 @@ cow_errno cow_reclaim(struct cow_store *s, bool all, struct cow_gc_result *got)
 	uint64_t *marks;
 	size_t n;
 	int r = 0;
+	WITH_LOCK(&s->reclaiming);
 
 	if (!s->numbers_agree)
 		return 0; /* the map went back in time: what looks like garbage may not be */
@@ -432,6 +433,9 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 	cow_errno r;
 
 	*ret = (struct cow_gc_result){0};
+	/* What is only in memory still needs its older versions in the map. */
+	if ((r = cow_store_sync(s)) < 0)
+		return cow_fail(e, r, "the store cannot be synced: %s", strerror(-r));
 	cow_background_trims(s);
 	r = cow_reclaim(s, true, ret);
 	return r < 0 ? cow_fail(e, r, "gc stopped: %s", strerror(-r)) : 0;
@@ -440,7 +444,10 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 cow_errno cow_leaks(struct cow_store *s, struct cow_gc_result *ret)
 {
 	struct stray x = {s, true, ret};
-	int r = reclaim_marked(s, NULL, 0, true, true, ret);
+	int r;
+	WITH_LOCK(&s->reclaiming);
+
+	r = reclaim_marked(s, NULL, 0, true, true, ret);
 
 	return r < 0 ? r : each_number(s, "ext", on_lineage_dir, &x);
 }

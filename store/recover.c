@@ -92,6 +92,46 @@ static cow_errno drop_orphans(struct cow_store *s)
 	return r;
 }
 
+/* The epoch that a branch was writing is closed: what lies in its extent files outside the map is
+ * then garbage of a closed epoch like any other, found and freed by gc. */
+static int close_head(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+{
+	struct {
+		struct cow_store *s;
+		struct cow_batch *b;
+	} *x = arg;
+	uint64_t id = cow_key_number(key, 0);
+	struct cow_lineage_rec rec;
+	char dir[64];
+
+	if (klen != 9 || cow_lineage_decode(val, vlen, &rec) < 0)
+		return 0; /* verify names it */
+	snprintf(dir, sizeof(dir), "ext/%016" PRIx64 "/%016" PRIx64, id, rec.head);
+	if (faccessat(x->s->dirfd, dir, F_OK, 0) < 0)
+		return 0;
+	rec.head++;
+	cow_lineage_put(x->b, id, &rec);
+	return 0;
+}
+
+static cow_errno close_heads(struct cow_store *s)
+{
+	CLEANUP(cow_batch_release) struct cow_batch b = {0};
+	struct {
+		struct cow_store *s;
+		struct cow_batch *b;
+	} x = {s, &b};
+	struct cow_key k = cow_key_type('L');
+	cow_errno r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, close_head, &x);
+
+	if (r == 0 && b.count) {
+		cow_log_info("recovery: %zu open epochs closed", b.count);
+		r = cow_kv_write(s->kv, &b, true);
+		cow_background_gc(s, 0);
+	}
+	return r;
+}
+
 cow_errno cow_recover(struct cow_store *s, bool clean, struct cow_error *e)
 {
 	uint64_t beside = 0, inside = 0;
@@ -115,7 +155,8 @@ cow_errno cow_recover(struct cow_store *s, bool clean, struct cow_error *e)
 	cow_log_info("recovery: the store was not closed; syncing the host file system");
 	if (syncfs(s->dirfd) < 0)
 		return cow_fail(e, -errno, "recovery: the host file system cannot be synced");
-	r = drop_orphans(s);
+	if ((r = drop_orphans(s)) == 0)
+		r = close_heads(s);
 	if (r == 0)
 		cow_log_info("recovery: done, at commit %" PRIu64, (uint64_t)s->commit_number);
 	return r;

@@ -161,6 +161,7 @@ static struct cow_store *store_new(const char *path, const struct cow_store_opti
 	if (!s->options.cache_bytes)
 		s->options.cache_bytes = 64u << 20;
 	cow_grace_init(&s->grace);
+	pthread_mutex_init(&s->reclaiming, NULL);
 	pthread_mutex_init(&s->admin, NULL);
 	pthread_mutex_init(&s->lives_lock, NULL);
 	pthread_mutex_init(&s->ids, NULL);
