@@ -183,12 +183,33 @@ cow_errno cow_du_freed(struct cow_store *s, const char *const *names, size_t n, 
 	return r;
 }
 
-/* --- logical size: every name is walked, hard links count once a name, like ls --- */
+/* --- logical size: every name is walked; a file with several names counts once, as in du(1) --- */
 
 struct sum {
 	struct cow_live *l;
 	uint64_t bytes;
+	uint64_t *many; /* numbers of files with several names that were counted */
+	size_t n, cap;
 };
+
+/* 1 = the first time that this file is met. */
+static int first_time(struct sum *x, uint64_t ino)
+{
+	for (size_t k = 0; k < x->n; k++)
+		if (x->many[k] == ino)
+			return 0;
+	if (x->n == x->cap) {
+		size_t cap = x->cap ? 2 * x->cap : 16;
+		void *more = realloc(x->many, cap * sizeof(*x->many));
+
+		if (!more)
+			return -ENOMEM;
+		x->many = more;
+		x->cap = cap;
+	}
+	x->many[x->n++] = ino;
+	return 1;
+}
 
 static int add_entry(const char *name, uint64_t ino, uint32_t type, void *arg)
 {
@@ -200,10 +221,13 @@ static int add_entry(const char *name, uint64_t ino, uint32_t type, void *arg)
 	if (r < 0)
 		return r == -ENOENT ? 0 : r; /* removed since it was listed */
 	cow_inode_attr(i, &a);
-	if (S_ISREG(type))
-		x->bytes += a.size;
-	else if (S_ISDIR(type))
+	if (S_ISDIR(type)) {
 		r = cow_name_each(i, add_entry, x);
+	} else if (S_ISREG(type)) {
+		r = a.nlink > 1 ? first_time(x, ino) : 1;
+		x->bytes += r == 1 ? a.size : 0;
+		r = r < 0 ? r : 0;
+	}
 	cow_inode_put(i);
 	return r;
 }
@@ -217,6 +241,7 @@ cow_errno cow_du_branch(struct cow_store *s, const char *name, struct cow_du *re
 	if (r < 0)
 		return r;
 	r = add_entry("", cow_live_root(x.l), S_IFDIR, &x);
+	free(x.many);
 	cow_live_put(x.l);
 	ret->logical = x.bytes;
 	if (r < 0)
