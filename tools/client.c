@@ -115,6 +115,24 @@ static cow_errno run_here(struct cow_store *s, const char *verb, json_t *args, j
 	return r;
 }
 
+/* *ret_opened tells an error of the verb from one of opening. */
+static cow_errno open_and_run(const char *store, const char *verb, json_t *args, bool *ret_opened,
+			      json_t **ret, struct cow_error *e)
+{
+	struct opening_identity self;
+	struct cow_store *s = NULL;
+	cow_errno r = opening_become_owner(store, &self, e);
+
+	if (r < 0)
+		return r;
+	r = cow_store_open(store, NULL, &s, e);
+	*ret_opened = r == 0;
+	if (r == 0)
+		r = run_here(s, verb, args, ret, e);
+	opening_become_self(&self);
+	return r;
+}
+
 /* 1 = nobody serves the socket; 0 or -errno = the answer. */
 static int try_daemon(const char *store, const char *verb, json_t *args, bool until_gone,
 		      json_t **ret, struct cow_error *e)
@@ -136,6 +154,7 @@ cow_errno client_call(const char *store, const char *verb, json_t *args, json_t 
 {
 	const struct timespec pause = {.tv_nsec = BUSY_STEP_MS * 1000000};
 	const struct engine_verb *v = engine_find(verb);
+	bool opened = false;
 	cow_errno r = -EBUSY;
 
 	if (v && v->control)
@@ -145,16 +164,12 @@ cow_errno client_call(const char *store, const char *verb, json_t *args, json_t 
 	/* What a command has to say about its own short use of the store, it says by its error. */
 	cow_log_set_level(COW_LOG_WARN);
 	for (unsigned waited = 0; r == -EBUSY && waited <= BUSY_WAIT_MS; waited += BUSY_STEP_MS) {
-		struct cow_store *s = NULL;
-
 		r = try_daemon(store, verb, args, false, ret, e);
 		if (r <= 0)
 			break;
-		r = cow_store_open(store, NULL, &s, e);
-		if (r == 0) {
-			r = run_here(s, verb, args, ret, e);
+		r = open_and_run(store, verb, args, &opened, ret, e);
+		if (opened)
 			break;
-		}
 		if (r == -EBUSY)
 			nanosleep(&pause, NULL);
 	}

@@ -23,6 +23,7 @@
 #include "tools/daemon.h"
 #include "tools/json_text.h"
 #include "tools/mountinfo.h"
+#include "tools/opening.h"
 #include "tools/parse.h"
 #include "tools/wire.h"
 
@@ -153,6 +154,8 @@ static int read_request(struct command_call *call, struct request *q)
 	r = absolute(call, "store", store, q->store);
 	if (r == 0)
 		r = absolute(call, "mount point", call->argv[call->argc - 1], q->mountpoint);
+	if (r == 0)
+		r = opening_check_owner(q->store, &call->error);
 	if (r == 0)
 		r = check_places(call, q);
 	if (r == 0)
