@@ -357,36 +357,51 @@ static cow_errno load_own(struct cow_inode *i, uint64_t first)
 	return r;
 }
 
+/* Blocks of the chunk from `at` on become holes. */
+static cow_errno cut_chunk(struct cow_inode *i, struct cow_chunk *c, uint32_t at)
+{
+	for (uint32_t k = at; k < COW_CHUNK_BLOCKS; k++) {
+		uint16_t src = cow_chunk_src(c, k);
+
+		c->dirty = c->dirty || cow_src_is_own(i, src);
+		i->attr.blocks -= src < COW_SRC_FIRST ? 0 : COW_BLOCK_SECTORS;
+	}
+	if (c->dirty)
+		i->dirty |= COW_DIRTY_MAP;
+	if (at > 0)
+		return cow_chunk_set(i, c, at, COW_CHUNK_BLOCKS - at, COW_SRC_HOLE);
+	if (c->src) {
+		free(TAKE_PTR(c->src));
+		atomic_fetch_sub(&i->live->s->cached_bytes, ARRAY_BYTES);
+	}
+	c->uniform = COW_SRC_HOLE;
+	return 0;
+}
+
 cow_errno cow_chunks_cut(struct cow_inode *i, uint64_t block)
 {
 	uint64_t first = block / COW_CHUNK_BLOCKS;
+	uint64_t end = (cow_blocks_of(i->attr.size) + COW_CHUNK_BLOCKS - 1) / COW_CHUNK_BLOCKS;
 	cow_errno r = load_own(i, first);
 
-	for (uint64_t n = first; r == 0 && n < i->n_chunks; n++) {
-		struct cow_chunk *c = i->chunks[n];
-		uint32_t at = n == first ? (uint32_t)(block % COW_CHUNK_BLOCKS) : 0;
+	/* Of a file cut to nothing it is known what is left; else what lies below is counted. */
+	for (uint64_t n = first; r == 0 && n < COW_MAX(end, (uint64_t)i->n_chunks); n++) {
+		struct cow_chunk *c = n < i->n_chunks ? i->chunks[n] : NULL;
 
-		if (!c)
+		if (!c && (block == 0 || n >= end))
 			continue;
-		for (uint32_t k = at; k < COW_CHUNK_BLOCKS && !c->dirty; k++)
-			c->dirty = cow_src_is_own(i, cow_chunk_src(c, k));
-		if (at == 0 && c->src) {
-			free(TAKE_PTR(c->src));
-			atomic_fetch_sub(&i->live->s->cached_bytes, ARRAY_BYTES);
-		}
-		if (at == 0)
-			c->uniform = COW_SRC_HOLE;
-		else
-			r = cow_chunk_set(i, c, at, COW_CHUNK_BLOCKS - at, COW_SRC_HOLE);
-		if (c->dirty)
-			i->dirty |= COW_DIRTY_MAP;
+		if (!c && (r = cow_chunk_get(i, n, &c)) < 0)
+			break;
+		r = cut_chunk(i, c, n == first ? (uint32_t)(block % COW_CHUNK_BLOCKS) : 0);
 	}
-	if (r == 0) {
-		i->levels[0].limit = COW_MIN(i->levels[0].limit, block);
-		i->levels[0].origin_blocks = COW_MIN(i->levels[0].origin_blocks, block);
-		i->load_seq++;
-	}
-	return r;
+	if (r < 0)
+		return r;
+	if (block == 0)
+		i->attr.blocks = 0;
+	i->levels[0].limit = COW_MIN(i->levels[0].limit, block);
+	i->levels[0].origin_blocks = COW_MIN(i->levels[0].origin_blocks, block);
+	i->load_seq++;
+	return 0;
 }
 
 void cow_chunks_free(struct cow_inode *i)

@@ -37,6 +37,7 @@ void cow_work_collect(struct cow_inode *i, bool times, struct cow_work *ret)
 	if (!map && !meta && !time)
 		return;
 	i->disk_size = i->attr.size;
+	i->disk_blocks = i->attr.blocks;
 	i->disk_limit = i->levels[0].limit;
 	i->disk_origin = i->levels[0].origin_blocks;
 	cow_inode_put_record(i, &ret->batch);
@@ -80,7 +81,7 @@ static int begin(struct cow_inode *i, bool times, struct cow_work *w)
 		return -EIO;
 	if (atomic_load(&i->wait_seal) > i->live->seal_done)
 		return 1;
-	if (i->attr.nlink > 0)
+	if (i->attr.nlink > 0) /* without a name nothing survives anyway */
 		cow_work_collect(i, times, w);
 	return 0;
 }

@@ -110,6 +110,8 @@ struct cow_live {
 	_Atomic uint64_t seal_begun, seal_done; /* changed under seal_wait */
 };
 
+enum { COW_BLOCK_SECTORS = COW_BLOCK / 512 };
+
 enum {
 	COW_SRC_HOLE = 0, /* nobody has it: zeroes */
 	COW_SRC_ZERO = 1, /* zeroes that this lineage put there */
@@ -161,7 +163,7 @@ struct cow_inode {
 	unsigned dirty;
 	uint32_t n_levels;
 	struct cow_level *levels; /* [0] is the own lineage, with or without a record */
-	uint64_t disk_size, disk_limit,
+	uint64_t disk_size, disk_blocks, disk_limit,
 	    disk_origin; /* as last put into the map (under commit too) */
 	uint32_t n_chunks;
 	struct cow_chunk **chunks;

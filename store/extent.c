@@ -178,8 +178,8 @@ void cow_extent_put(struct cow_extents *t, struct cow_extent *x)
 
 	if (--x->refs > 0)
 		return;
-	if (x->pins != CLOSED)
-		try_close(t, x);
+	if (x->pins != CLOSED && !try_close(t, x))
+		abort(); /* a pin without a reference: our own bug, and the memory is about to go */
 	for (at = &t->buckets[bucket_of(t, x->lineage, x->epoch, x->ino)]; *at != x;)
 		at = &(*at)->next;
 	*at = x->next;

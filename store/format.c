@@ -321,6 +321,7 @@ cow_errno cow_inode_encode(const struct cow_inode_rec *v, struct cow_buf *out)
 	p = cow_put32(p, v->attr.nlink);
 	p = cow_put64(p, v->attr.rdev);
 	p = cow_put64(p, v->attr.size);
+	p = cow_put64(p, v->attr.blocks);
 	p = cow_put64(p, (uint64_t)to_ns(v->attr.atime));
 	p = cow_put64(p, (uint64_t)to_ns(v->attr.mtime));
 	p = cow_put64(p, (uint64_t)to_ns(v->attr.ctime));
@@ -346,6 +347,7 @@ cow_errno cow_inode_decode(const void *data, size_t len, struct cow_inode_rec *o
 	out->attr.nlink = (uint32_t)cow_cur_uint(&c, 4);
 	out->attr.rdev = cow_cur_uint(&c, 8);
 	out->attr.size = cow_cur_uint(&c, 8);
+	out->attr.blocks = cow_cur_uint(&c, 8);
 	out->attr.atime = from_ns((int64_t)cow_cur_uint(&c, 8));
 	out->attr.mtime = from_ns((int64_t)cow_cur_uint(&c, 8));
 	out->attr.ctime = from_ns((int64_t)cow_cur_uint(&c, 8));

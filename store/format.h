@@ -104,7 +104,7 @@ cow_errno cow_snap_decode(const void *data, size_t len, struct cow_snap_rec *out
 enum { COW_INODE_BORN = 1 /* made in this lineage: no lineage below knows it */ };
 #define COW_NO_LIMIT UINT64_MAX
 struct cow_inode_rec {
-	struct cow_attr attr; /* .blocks unused */
+	struct cow_attr attr;
 	uint8_t flags;
 	uint64_t limit, origin_epoch, origin_blocks;
 	char *target; /* owned, NULL unless a symlink; release with _inode_release */

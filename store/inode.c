@@ -65,6 +65,7 @@ static cow_errno take_newest(struct cow_inode *i, struct cow_inode_rec *v, uint3
 	if (k > 0)
 		r = add_level(i, cow_chain_at(i->live, 0), &nothing);
 	i->disk_size = v->attr.size;
+	i->disk_blocks = v->attr.blocks;
 	i->disk_limit = k == 0 ? v->limit : COW_NO_LIMIT;
 	i->disk_origin = k == 0 ? v->origin_blocks : 0;
 	return r;
@@ -301,7 +302,6 @@ void cow_inode_attr(struct cow_inode *i, struct cow_attr *ret)
 	WITH_LOCK(&i->map);
 
 	*ret = i->attr;
-	ret->blocks = (ret->size + 511) / 512;
 }
 
 void cow_inode_touch(struct cow_inode *i)
@@ -387,8 +387,10 @@ void cow_inode_put_record(struct cow_inode *i, struct cow_batch *b)
 	    .target = i->target,
 	};
 
-	if (S_ISREG(i->attr.mode))
+	if (S_ISREG(i->attr.mode)) {
 		v.attr.size = i->disk_size;
+		v.attr.blocks = i->disk_blocks;
+	}
 	if (cow_inode_encode(&v, &bytes) < 0)
 		b->failed = -ENOMEM;
 	else

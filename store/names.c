@@ -149,7 +149,7 @@ static cow_errno list(struct cow_live *l, uint64_t dir, struct listing *out)
 		out->epoch = cow_chain_at(l, k).epoch;
 		r = l->s->kv->ops->scan(l->s->kv, key.b, key.len, NULL, 0, add_version, out);
 	}
-	if (r == 0)
+	if (r == 0 && out->n)
 		qsort(out->at, out->n, sizeof(*out->at), by_name_then_level);
 	return r;
 }

@@ -72,8 +72,6 @@ static void switch_head(struct cow_live *l, struct sealing *out)
 		struct cow_inode *i = out->inodes[k];
 		WITH_LOCK(&i->map);
 
-		if (i->attr.nlink == 0)
-			continue;
 		cow_work_collect(i, true, &out->work[k]);
 		cow_batch_append(&out->batch, &out->work[k].batch);
 		cow_batch_release(&out->work[k].batch);

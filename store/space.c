@@ -122,6 +122,7 @@ static cow_errno zero_blocks(struct cow_inode *i, uint64_t lo, uint64_t hi)
 			r = cow_chunk_set(i, c, k, 1, COW_SRC_ZERO);
 			c->dirty = true;
 			i->dirty |= COW_DIRTY_MAP;
+			i->attr.blocks -= COW_BLOCK_SECTORS;
 		}
 		b += n;
 	}

@@ -396,7 +396,10 @@ static cow_errno check_leaks(struct cow_store *s, bool repair, struct cow_verify
 			     struct cow_error *e)
 {
 	struct cow_gc_result got = {0};
-	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_leaks(s, &got);
+	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_store_sync(s);
+
+	if (r == 0 && !repair)
+		r = cow_leaks(s, &got);
 
 	ret->leaked_bytes = got.bytes;
 	if (repair)
@@ -414,15 +417,16 @@ cow_errno cow_verify(struct cow_store *s, const char *const *names, size_t n, bo
 	cow_errno r;
 
 	*ret = (struct cow_verify_result){0};
-	cow_store_sync(s);
-	r = list_todo(s, &t, e);
+	/* First, because looking at the names closes epochs, and what a head holds in reserve would
+	 * count. */
+	r = n == 0 ? check_leaks(s, repair, ret, e) : 0;
+	if (r == 0)
+		r = list_todo(s, &t, e);
 	ret->branches = t.branches;
 	for (size_t k = 0; r == 0 && k < t.n; k++)
 		r = check_names(&v, t.refs[k], e);
 	if (r == 0 && (r = check_lineages(&v, &t)) < 0)
 		cow_fail(e, r, "cannot read the map: %s", strerror(-r));
 	free(t.refs);
-	if (r == 0 && n == 0)
-		r = check_leaks(s, repair, ret, e);
 	return r;
 }

@@ -178,8 +178,12 @@ static cow_errno own_blocks(struct cow_inode *i, struct span s)
 		struct cow_chunk *c;
 		cow_errno r = cow_chunk_get(i, b / COW_CHUNK_BLOCKS, &c);
 
-		for (uint32_t k = at; r == 0 && k < at + n && !c->dirty; k++)
-			c->dirty = cow_chunk_src(c, k) != i->head_src;
+		for (uint32_t k = at; r == 0 && k < at + n; k++) {
+			uint16_t src = cow_chunk_src(c, k);
+
+			c->dirty = c->dirty || src != i->head_src;
+			i->attr.blocks += src < COW_SRC_FIRST ? COW_BLOCK_SECTORS : 0;
+		}
 		if (r == 0)
 			r = cow_chunk_set(i, c, at, n, i->head_src);
 		if (r < 0)
