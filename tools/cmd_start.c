@@ -94,6 +94,17 @@ static int run_start(struct command_call *call)
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	if (r == 0 && port_text)
 		r = parse_number(port_text, 1, 65535, &wanted, &call->error);
+	/* A server that runs keeps its port: asking for another one must not be forgotten silently.
+	 */
+	if (r == 0 && wanted) {
+		port.choose = false;
+		r = pgbranch_find(call, call->argv[0], port, &b);
+		if (r == 0 && b.state.running && b.port != (int)wanted) {
+			cow_fail(&call->error, -EBUSY, "%s runs on port %d", b.name, b.port);
+			r = cow_hint(&call->error, -EBUSY, "Stop it first: cowfs stop %s", b.name);
+		}
+		port.choose = true;
+	}
 	port.wanted = (int)wanted;
 	if (r == 0)
 		r = pgbranch_find(call, call->argv[0], port, &b);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/pgconf.h"
@@ -44,20 +46,32 @@ cow_errno pgbin_version(const char *pgdata, int *ret_major, struct cow_error *e)
 /* First line that `program option` prints; false when it cannot be run. */
 static bool first_line(const char *program, const char *option, char *buf, size_t size)
 {
-	char command[PATH_MAX + 64];
-	FILE *p;
+	char *const argv[] = {(char *)program, (char *)option, NULL};
+	posix_spawn_file_actions_t actions;
+	int ends[2];
+	pid_t pid;
 	bool ok;
+	FILE *f;
 
-	if (strchr(program, '\''))
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
-	snprintf(command, sizeof(command), "'%s' %s 2>/dev/null", program, option);
-	p = popen(command, "re");
-	if (!p)
-		return false;
-	ok = fgets(buf, (int)size, p) != NULL;
-	pclose(p);
-	if (ok)
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	ok = posix_spawn(&pid, program, &actions, NULL, argv, environ) == 0;
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	f = fdopen(ends[0], "r");
+	if (ok) {
+		buf[0] = '\0';
+		ok = f && fgets(buf, (int)size, f) != NULL;
+		waitpid(pid, NULL, 0);
 		buf[strcspn(buf, "\n")] = '\0';
+	}
+	if (f)
+		fclose(f);
+	else
+		close(ends[0]);
 	return ok;
 }
 
