@@ -146,7 +146,8 @@ mount_store() {
 }
 unmount_store() { cowfs unmount "${1:-$M}" >&2; }
 unmount_forced() {
-	mountpoint -q "$1" || return 0
+	# Not mountpoint(1): it cannot look at a mount whose daemon died.
+	grep -q " $1 fuse" /proc/self/mounts || return 0
 	timeout 20 "$COWFS" unmount "$1" || fusermount3 -u -z "$1" || umount -l "$1"
 }
 daemon_pid() { cowfs -o json status | json pid; }

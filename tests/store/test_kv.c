@@ -72,8 +72,8 @@ static void expect(struct cow_kv *kv, const char *key, const char *val)
 		cr_assert_eq(r, -ENOENT, "%s: %d", key, r);
 	} else {
 		cr_assert_eq(r, 0, "%s: %d", key, r);
-		cr_assert(v.len == strlen(val) && memcmp(v.data, val, v.len) == 0, "%s is \"%.*s\"",
-			  key, (int)v.len, (char *)v.data);
+		cr_assert(v.len == strlen(val) && (v.len == 0 || memcmp(v.data, val, v.len) == 0),
+			  "%s is \"%.*s\"", key, (int)v.len, (char *)v.data);
 	}
 	cow_buf_release(&v);
 }
