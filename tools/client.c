@@ -149,6 +149,12 @@ static int try_daemon(const char *store, const char *verb, json_t *args, bool un
 	return 1;
 }
 
+/* The daemon is stopping, or has too many clients: nothing was done, and that will change. */
+static bool is_refused_for_now(cow_errno r)
+{
+	return r == -ESHUTDOWN || r == -EAGAIN;
+}
+
 cow_errno client_call(const char *store, const char *verb, json_t *args, json_t **ret,
 		      struct cow_error *e)
 {
@@ -163,15 +169,18 @@ cow_errno client_call(const char *store, const char *verb, json_t *args, json_t 
 		args = json_object();
 	/* What a command has to say about its own short use of the store, it says by its error. */
 	cow_log_set_level(COW_LOG_WARN);
-	for (unsigned waited = 0; r == -EBUSY && waited <= BUSY_WAIT_MS; waited += BUSY_STEP_MS) {
+	for (unsigned waited = 0; waited <= BUSY_WAIT_MS; waited += BUSY_STEP_MS) {
 		r = try_daemon(store, verb, args, false, ret, e);
+		if (is_refused_for_now(r)) {
+			nanosleep(&pause, NULL);
+			continue;
+		}
 		if (r <= 0)
 			break;
 		r = open_and_run(store, verb, args, &opened, ret, e);
-		if (opened)
+		if (opened || r != -EBUSY)
 			break;
-		if (r == -EBUSY)
-			nanosleep(&pause, NULL);
+		nanosleep(&pause, NULL);
 	}
 	json_decref(args);
 	return r;

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/log.h"
@@ -26,6 +27,9 @@
 #include "tools/opening.h"
 #include "tools/parse.h"
 #include "tools/wire.h"
+
+#define GOING_WAIT_MS 5000
+#define GOING_STEP_MS 20
 
 /* --- what is asked for --- */
 
@@ -122,6 +126,27 @@ static bool is_within(const char *path, const char *dir)
 	return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
+/* A daemon that has unmounted is about to go: wait for it a little. *ret_status is set when true.
+ */
+static bool mounted_elsewhere(const char *store, json_t **ret_status)
+{
+	const struct timespec pause = {.tv_nsec = GOING_STEP_MS * 1000000};
+
+	for (int waited = 0; waited < GOING_WAIT_MS && client_daemon_runs(store);
+	     waited += GOING_STEP_MS) {
+		json_t *status = NULL;
+
+		if (client_call_daemon(store, "status", NULL, &status, NULL) == 0 &&
+		    json_is_true(json_object_get(status, "mounted"))) {
+			*ret_status = status;
+			return true;
+		}
+		json_decref(status);
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 static int check_places(struct command_call *call, const struct request *q)
 {
 	json_t *status = NULL;
@@ -133,8 +158,7 @@ static int check_places(struct command_call *call, const struct request *q)
 		return cow_hint(&call->error, -EINVAL,
 				"Mount on an empty directory outside of the store.");
 	}
-	if (!client_daemon_runs(q->store) ||
-	    client_call_daemon(q->store, "status", NULL, &status, NULL) < 0)
+	if (!mounted_elsewhere(q->store, &status))
 		return 0;
 	where = json_string_value(json_object_get(status, "mountpoint"));
 	cow_fail(&call->error, -EBUSY, "the store %s is mounted already, on %s", q->store,

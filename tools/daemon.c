@@ -2,6 +2,7 @@
 #include "tools/daemon.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "store/branch.h"
 #include "store/log.h"
 #include "tools/engine.h"
+#include "tools/mountinfo.h"
 #include "tools/opening.h"
 #include "tools/server.h"
 
@@ -19,6 +21,9 @@
 /* How often a stop that had to wait is tried again: less and less often. */
 #define WATCH_STEP_MS 250
 #define WATCH_MOST_MS 16000
+
+#define DYING_WAIT_MS 1000
+#define DYING_STEP_MS 20
 
 enum stop_state { STOP_NONE, STOP_ASKED, STOP_ANSWERED };
 
@@ -259,6 +264,23 @@ static void tell_ready(const struct daemon_options *o, cow_errno r, const struct
 		o->ready(o->arg, r, e);
 }
 
+/* A daemon that was just killed may still hold its mount for a moment. */
+static cow_errno prepare(const struct cow_mount_options *o, struct cow_mount **ret,
+			 struct cow_error *e)
+{
+	const struct timespec pause = {.tv_nsec = DYING_STEP_MS * 1000000};
+	char mountpoint[PATH_MAX], store[PATH_MAX];
+
+	for (unsigned waited = 0;; waited += DYING_STEP_MS) {
+		cow_errno r = cow_mount_prepare(o, ret, e);
+
+		if (r != -EBUSY || waited >= DYING_WAIT_MS ||
+		    mountinfo_find(o->mountpoint, mountpoint, store, NULL) < 0)
+			return r;
+		nanosleep(&pause, NULL);
+	}
+}
+
 /* Everything up to the moment when it serves; undone on failure. */
 static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct cow_error *e)
 {
@@ -266,7 +288,7 @@ static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct
 	struct timespec now;
 	cow_errno r;
 
-	r = cow_mount_prepare(&o->mount, &d->mounted.mount, e);
+	r = prepare(&o->mount, &d->mounted.mount, e);
 	if (r < 0)
 		return r;
 	r = opening_wait(o->store, &o->open, OPEN_WAIT_MS, &d->store, e);

@@ -237,7 +237,7 @@ static void admit(struct server *s, int fd)
 	pthread_mutex_unlock(&s->lock);
 	if (!room) {
 		free(c);
-		refuse(fd, -EAGAIN, "the daemon has too many clients; try again");
+		refuse(fd, -EAGAIN, "the daemon has too many clients");
 		return;
 	}
 	if (start_thread(connection_main, c, true, &thread) < 0)
@@ -302,7 +302,9 @@ cow_errno server_start(const struct engine *g, struct server **ret, struct cow_e
 
 void server_drain(struct server *s)
 {
+	struct pollfd waiting = {.fd = s->listener, .events = POLLIN};
 	uint64_t one = 1;
+	int fd;
 
 	pthread_mutex_lock(&s->lock);
 	s->draining = true;
@@ -314,7 +316,11 @@ void server_drain(struct server *s)
 	if (write(s->wake, &one, sizeof(one)) < 0)
 		cow_log_error("eventfd: %s", strerror(errno));
 	pthread_join(s->acceptor, NULL);
+	/* Who connected in the last moment is told, so that it knows that nothing was done. */
 	wire_unlink(cow_store_path(s->engine.store));
+	while (poll(&waiting, 1, 0) > 0 &&
+	       (fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		refuse(fd, -ESHUTDOWN, "the daemon is stopping");
 	close(s->listener);
 	close(s->wake);
 }
