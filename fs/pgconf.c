@@ -135,10 +135,13 @@ static cow_errno raise_limits(const struct cow_pgconf_facts *f, struct cow_pgcon
 	return r;
 }
 
-/* The libraries of a comma-separated list that can be loaded; *ret_all: none was left out. */
-static void keep_libraries(const struct cow_pgconf_facts *f, char *list, char *ret, bool *ret_all)
+/* The libraries of a comma-separated list that can be loaded; *ret_all: none was left out. `ret`
+ * has room for the whole list. */
+static void keep_libraries(const struct cow_pgconf_facts *f, char *list, char *ret, size_t size,
+			   bool *ret_all)
 {
 	char *save = NULL;
+	size_t at = 0;
 
 	*ret = '\0';
 	*ret_all = true;
@@ -156,9 +159,7 @@ static void keep_libraries(const struct cow_pgconf_facts *f, char *list, char *r
 			*ret_all = false;
 			continue;
 		}
-		if (*ret)
-			strcat(ret, ",");
-		strcat(ret, w);
+		at += (size_t)snprintf(ret + at, size - at, "%s%s", at ? "," : "", w);
 	}
 }
 
@@ -174,7 +175,7 @@ static cow_errno limit_libraries(const struct cow_pgconf_facts *f, struct cow_pg
 
 		if (!cow_pgconf_get(f->conf, names[k], asked, sizeof(asked)))
 			continue;
-		keep_libraries(f, asked, kept, &all);
+		keep_libraries(f, asked, kept, sizeof(kept), &all);
 		if (!all)
 			r = cow_pgconf_list_set(ret, names[k], kept);
 	}

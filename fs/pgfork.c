@@ -43,7 +43,7 @@ cow_errno cow_pgfork_major(struct cow_live *l, int *ret_major)
 	if (r == 0)
 		r = cow_pgfiles_read(root, "PG_VERSION", &text, NULL);
 	if (r == 0)
-		*ret_major = atoi(text);
+		*ret_major = (int)strtol(text, NULL, 10);
 	return r;
 }
 

@@ -22,7 +22,8 @@
 #include "tools/import.h"
 
 #define SECOND_LINK ".cowfs-import.tmp"
-#define TAKE_OVER_BYTES (64 << 10)  /* below that, copying costs less than care */
+#define TAKE_OVER_BYTES (64 << 10) /* below that, copying costs less than care */
+#define FILES_PER_SYNC 1024
 #define TABLESPACES ".cowfs_tblspc" /* where linked tablespaces of PostgreSQL 12 to 14 are put */
 
 static void put_inode(struct cow_inode **i)
@@ -230,7 +231,9 @@ static cow_errno bring_file(struct import *im, const struct item *n, struct cow_
 	if (r < 0)
 		return cow_wrap(e, r, "bring in %s", n->rel);
 	set_times(i, &n->st);
-	im->files++;
+	/* Files that are not durable yet are open in the store, and descriptors are not endless. */
+	if (++im->files % FILES_PER_SYNC == 0 && (r = cow_live_sync(cow_inode_live(i))) < 0)
+		return store_fail(e, r, n->rel);
 	im->done = before + (uint64_t)n->st.st_size;
 	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
 	return im->verify ? unchanged(n, i, taken, e) : 0;

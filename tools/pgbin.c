@@ -85,7 +85,7 @@ static int version_of(const char *dir)
 	    access(path, X_OK) < 0 || !first_line(path, "--version", line, sizeof(line)))
 		return 0;
 	p = strstr(line, "(PostgreSQL) ");
-	return p ? atoi(p + strlen("(PostgreSQL) ")) : 0;
+	return p ? (int)strtol(p + strlen("(PostgreSQL) "), NULL, 10) : 0;
 }
 
 static bool in_versioned_place(int major, char *ret, size_t size)

@@ -27,7 +27,7 @@ static void parse(char *text, struct pgstate *s)
 	/* A negative pid is a backend that runs alone (--single). */
 	if (s->pid < 0)
 		s->pid = -s->pid;
-	s->port = line[LINE_PORT] ? atoi(line[LINE_PORT]) : 0;
+	s->port = line[LINE_PORT] ? (int)strtol(line[LINE_PORT], NULL, 10) : 0;
 	if (line[LINE_SOCKET_DIR])
 		snprintf(s->socket_dir, sizeof(s->socket_dir), "%s", line[LINE_SOCKET_DIR]);
 	if (line[LINE_SHMEM])
