@@ -107,6 +107,20 @@ static cow_errno make_socket_dir(const char *pgdata, const char *dir, struct cow
 	return 0;
 }
 
+/* In the store, and so of the owner of the store, whoever starts a server. */
+static cow_errno make_log_dir(const char *dir)
+{
+	char up[PATH_MAX];
+	struct stat st;
+
+	if (mkdir(dir, 0700) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	snprintf(up, sizeof(up), "%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	if (geteuid() == 0 && (stat(up, &st) < 0 || lchown(dir, st.st_uid, st.st_gid) < 0))
+		return -errno;
+	return 0;
+}
+
 cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *log,
 		       struct cow_error *e)
 {
@@ -117,8 +131,9 @@ cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *l
 	if (r < 0)
 		return r;
 	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(log, '/') - log), log);
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return cow_fail(e, -errno, "cannot make %s: %s", dir, strerror(errno));
+	r = make_log_dir(dir);
+	if (r < 0)
+		return cow_fail(e, r, "cannot make %s: %s", dir, strerror(-r));
 	if (stat(log, &st) == 0 && st.st_size > LOG_MAX) {
 		snprintf(old, sizeof(old), "%s.1", log);
 		rename(log, old);
