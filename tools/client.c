@@ -70,7 +70,8 @@ static cow_errno exchange(int fd, const char *verb, json_t *args, bool until_gon
 
 	wire_init(&w, fd, WIRE_ANSWER_MAX);
 	r = wire_write(&w, json_pack("{s:s,s:O}", "verb", verb, "args", args));
-	if (r < 0)
+	/* A daemon that refuses us closes before we have sent all; its reason can still be read. */
+	if (r < 0 && r != -EPIPE)
 		cow_fail(e, r, "cannot send to the daemon: %s", strerror(-r));
 	else
 		r = await(&w, bar, ret, e);

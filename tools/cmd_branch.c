@@ -4,6 +4,7 @@
 #include "tools/commands.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,9 +84,10 @@ const struct command cmd_branch_create = {
     .summary = "make a branch, whatever the size of its parent",
     .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
 	     "[--seed FILE.sql]",
-    .detail = "P@TIME is the newest snapshot of P that is not after TIME (RFC 3339). The parent "
-	      "may be\nrunning: the branch is what a power loss at this moment would leave, and "
-	      "recovers as such.",
+    .detail =
+	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
+	"parent\nof the default branch. P may be running: the branch is what a power loss at "
+	"this moment\nwould leave, and recovers as such.",
     .example = "cowfs branch create feature/add-orgs --parent main",
     .options = create_options,
     .min_args = 1,
@@ -115,14 +117,28 @@ static const struct output_spec tree_spec = {
 static int list_run(struct command_call *call)
 {
 	/* Names alone need no look at every block map. */
-	bool space = !call->out.quiet;
+	bool space = !call->out.quiet, all = command_option(call, "space");
+	json_t *result = NULL;
+	long long left;
+	int r = command_ask(call, "branch.list",
+			    json_pack("{s:b,s:b}", "space", (int)space, "all", (int)all), &result);
 
-	return command_verb(call, "branch.list", json_pack("{s:b}", "space", (int)space),
-			    command_option(call, "tree") ? &tree_spec : &list_spec);
+	if (r == 0)
+		r = output_print(&call->out, result,
+				 command_option(call, "tree") ? &tree_spec : &list_spec);
+	left = json_integer_value(json_object_get(result, "unmeasured"));
+	if (r == 0 && left > 0)
+		fprintf(stderr,
+			"cowfs: the space of %lld branches was not measured; use --space to "
+			"measure all\n",
+			left);
+	json_decref(result);
+	return r;
 }
 
 static const struct command_option list_options[] = {
     {"tree", 't', NULL, "children below their parents"},
+    {"space", 0, NULL, "measure the space of all, however long it takes"},
     {0},
 };
 
@@ -131,7 +147,7 @@ const struct command cmd_branch_list = {
     .name = "list",
     .aliases = "ls",
     .summary = "list the branches",
-    .usage = "[--tree]",
+    .usage = "[--tree] [--space]",
     .detail = "UNIQUE is what only this branch, with its snapshots, takes on the disk.",
     .example = "cowfs branch list --tree",
     .options = list_options,

@@ -30,6 +30,38 @@ static cow_errno answer_branch(struct engine *g, const char *name, json_t **ret,
 	return branch_json_get(g, name, false, ret, e);
 }
 
+static int find_default(const struct cow_branch_info *b, void *arg)
+{
+	if (b->is_default)
+		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
+	return 0;
+}
+
+/* A new branch has no parent yet, so ^parent means that of the branch it would be made from. */
+static cow_errno resolve_parent(struct engine *g, const char *reference, char *buf, size_t size,
+				const char **ret, struct cow_error *e)
+{
+	static const char word[] = "^parent";
+	char start[COW_BRANCH_MAX + 1] = "";
+	struct cow_branch_info b = {0};
+	cow_errno r;
+
+	*ret = reference;
+	if (!reference || strncmp(reference, word, strlen(word)) != 0)
+		return 0;
+	cow_branch_each(g->store, find_default, start);
+	r = cow_branch_get(g->store, start, &b, e);
+	if (r < 0)
+		return r;
+	if (b.parent[0])
+		snprintf(buf, size, "%s%s", b.parent, reference + strlen(word));
+	else
+		r = cow_fail(e, -ENOENT, "%s has no parent", start);
+	cow_branch_info_release(&b);
+	*ret = buf;
+	return r;
+}
+
 /* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -43,10 +75,14 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	    .root_gid = getegid(),
 	    .prepare = cow_pgfork_prepare,
 	};
+	char parent[2 * COW_BRANCH_MAX + 64];
 	bool made = true;
 	char *text = NULL;
 	cow_errno r = engine_text(args, "name", &how.name, e);
 
+	if (r == 0)
+		r = resolve_parent(g, engine_text_or_null(args, "parent"), parent, sizeof(parent),
+				   &how.parent, e);
 	if (r < 0)
 		return r;
 	if (how.empty && how.parent)
@@ -75,26 +111,54 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	return r;
 }
 
+/* Measuring looks at every block map of a branch. A list of many branches must not take minutes, so
+ * it measures for this long and leaves the rest unknown (null), unless all of it was asked for. */
+#define MEASURE_MS 1000
+
 struct listing {
 	struct engine *g;
 	json_t *branches;
-	bool space;
+	bool space, all;
+	int64_t started_ms;
+	uint64_t unmeasured;
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 static int add_branch(const struct cow_branch_info *b, void *arg)
 {
 	struct listing *l = arg;
+	bool measure = l->space && (l->all || now_ms() - l->started_ms < MEASURE_MS);
+	json_t *o = branch_json(l->g, b, measure);
 
-	return json_array_append_new(l->branches, branch_json(l->g, b, l->space)) < 0 ? -ENOMEM : 0;
+	if (l->space && !measure) {
+		json_object_set_new(o, "unique_bytes", json_null());
+		json_object_set_new(o, "logical_size", json_null());
+		l->unmeasured++;
+	}
+	return json_array_append_new(l->branches, o) < 0 ? -ENOMEM : 0;
 }
 
-/* {space?: bool} */
+/* {space?: bool, all?: bool} -> {branches, unmeasured: how many were left out} */
 static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
-	struct listing l = {g, json_array(), engine_flag(args, "space")};
+	struct listing l = {
+	    .g = g,
+	    .branches = json_array(),
+	    .space = engine_flag(args, "space"),
+	    .all = engine_flag(args, "all"),
+	    .started_ms = now_ms(),
+	};
 	cow_errno r = cow_branch_each(g->store, add_branch, &l);
 
-	*ret = json_pack("{s:o}", "branches", l.branches);
+	*ret =
+	    json_pack("{s:o,s:o}", "branches", l.branches, "unmeasured", json_count(l.unmeasured));
 	return r < 0 ? cow_fail(e, r, "cannot list the branches: %s", strerror(-r)) : 0;
 }
 
@@ -158,13 +222,6 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		r = cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e);
 	r = running_explain(g, name, r, e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
-}
-
-static int find_default(const struct cow_branch_info *b, void *arg)
-{
-	if (b->is_default)
-		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
-	return 0;
 }
 
 /* {name} */
