@@ -20,6 +20,7 @@ unset COWFS_STORE PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS PGDATA
 
 T=
 cleanups=()
+declare -A server_pid=() # by socket directory
 
 note() { printf '# %s\n' "$*" >&2; }
 fail() {
@@ -185,27 +186,52 @@ pg_init() {
 }
 # The socket directory of a server is a name made of its data directory; the port is always 5432.
 pg_sock() { printf '%s/s.%s' "$T" "$(printf %s "$1" | cksum | cut -d' ' -f1)"; }
-# pg_start DIR [-c name=value ...]
+# pg_start DIR [-c name=value ...]: a child of this shell, so that its end is seen (and it is reaped) here.
 pg_start() {
-	local dir=$1 sock
+	local dir=$1 sock user=()
 	shift
 	sock=$(pg_sock "$dir")
-	[[ -d $sock ]] || if [[ $(id -u) == 0 ]]; then install -d -o postgres -m 700 "$sock"; else mkdir -m 700 "$sock"; fi
-	as_pg "$PGBIN/pg_ctl" -D "$dir" -s -w -t 120 -l "$sock/log" \
-		-o "-c listen_addresses= -c port=5432 -c unix_socket_directories=$sock $*" start </dev/null >"$sock/pg_ctl" 2>&1 ||
-		fail "postgres did not start in $dir: $(cat "$sock/pg_ctl"; tail -n 30 "$sock/log")"
+	if [[ $(id -u) == 0 ]]; then
+		user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+		install -d -o postgres -m 700 "$sock"
+	else
+		mkdir -p -m 700 "$sock"
+	fi
+	rm -f "$sock"/.s.PGSQL.*
+	"${user[@]}" "$PGBIN/postgres" -D "$dir" -c listen_addresses= -c port=5432 -c unix_socket_directories="$sock" "$@" \
+		</dev/null >"$sock/log" 2>&1 &
+	server_pid[$sock]=$!
 	on_exit "pg_stop '$dir' immediate"
+	local end=$((SECONDS + 120))
+	until "$PGBIN/pg_isready" -q -h "$sock" -p 5432; do
+		kill -0 "${server_pid[$sock]}" 2>/dev/null && ((SECONDS < end)) || fail "postgres did not start in $dir: $(tail -n 30 "$sock/log")"
+		sleep 0.05
+	done
 }
-pg_stop() { as_pg "$PGBIN/pg_ctl" -D "$1" -s -w -t 120 -m "${2:-fast}" stop </dev/null; }
+# pg_stop DIR [fast|immediate|smart]
+pg_stop() {
+	local sock signal=INT pid
+	sock=$(pg_sock "$1")
+	pid=${server_pid[$sock]:-}
+	[[ -n $pid ]] || return 0
+	[[ ${2:-fast} != immediate ]] || signal=QUIT
+	[[ ${2:-fast} != smart ]] || signal=TERM
+	kill -$signal "$pid" 2>/dev/null || true
+	wait "$pid" || [[ ${2:-fast} == immediate ]] || fail "postgres in $1 ended badly: $(tail -n 20 "$sock/log")"
+	unset "server_pid[$sock]"
+}
 pg_pid() { head -1 "$1/postmaster.pid"; }
 # pg_kill DIR: kill -9 the postmaster and every backend of it, and wait for their end.
 pg_kill() {
-	local main pids
-	main=$(pg_pid "$1")
-	pids="$main $(pgrep -P "$main" || true)"
+	local sock pid children
+	sock=$(pg_sock "$1")
+	pid=${server_pid[$sock]}
+	children=$(pgrep -P "$pid" || true)
 	# shellcheck disable=SC2086
-	kill -9 $pids 2>/dev/null || true
-	for pid in $pids; do eventually 20 not_running "$pid"; done
+	kill -9 "$pid" $children 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true
+	for pid in $children; do eventually 20 not_running "$pid"; done
+	unset "server_pid[$sock]"
 }
 not_running() { [[ ! -d /proc/$1 ]] || [[ $(cut -d' ' -f3 "/proc/$1/stat" 2>/dev/null) == Z ]]; }
 pg_log() { cat "$(pg_sock "$1")/log"; }
@@ -223,4 +249,25 @@ pgbench_sums() {
 	sql "$1" "select count(distinct s) = 1 from (select sum(abalance) s from pgbench_accounts union all
 		select sum(bbalance) from pgbench_branches union all select sum(tbalance) from pgbench_tellers union all
 		select coalesce(sum(delta), 0) from pgbench_history) x" "${2:-postgres}"
+}
+
+# --- both ---
+
+# import_main [initdb options]: a mounted store whose branch main is a fresh cluster (with checksums).
+import_main() {
+	pg_init "$T/source" -k "$@"
+	store_new
+	mount_store
+	cowfs import "$T/source" main >&2
+	rm -rf "$T/source"
+}
+branch() { cowfs branch create "$@" >&2; }
+drop() { cowfs branch delete --yes "$@" >&2; }
+unique_bytes() { cowfs -o json du "$1" | json branches.0.unique_bytes; }
+# Everything that can be said about a stopped server's data.
+check_stopped() {
+	as_pg "$PGBIN/pg_checksums" --check -D "$1" >"$T/.checksums" 2>&1 </dev/null || fail "pg_checksums: $(tail -5 "$T/.checksums")"
+}
+verify_store() {
+	cowfs verify >"$T/.verify" 2>&1 || fail "cowfs verify: $(tail -n 20 "$T/.verify")"
 }

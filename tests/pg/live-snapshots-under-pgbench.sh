@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# 100 snapshots and 20 branches of a server that is being written to: each starts, recovers, adds up, and is clean.
+# By default ten of the snapshots are started; with --long all of them.
+# timeout 1800
+. "$(dirname "$0")/../lib/lib.sh"
+requires fuse root postgres
+snapshots=100 branches=20
+every=${COWFS_LONG:+1}
+every=${every:-10}
+import_main
+main=$M/main
+pg_start "$main" -c checkpoint_timeout=30s -c max_wal_size=64MB
+pg_client "$main" pgbench -i -q -s 5 postgres >"$T/pgbench.init" 2>&1
+as_pg touch "$(pg_sock "$main")/pgbench.log"
+pg_client "$main" pgbench -n -c 8 -j 2 -T 36000 -P 5 postgres >"$(pg_sock "$main")/pgbench.log" 2>&1 </dev/null &
+bench=$!
+on_exit "pkill -P $bench; kill $bench"
+sleep 2
+names=()
+for ((k = 1; k <= snapshots; k++)); do
+	cowfs -q snapshot create main "s$k" >&2
+	if ((k % (snapshots / branches) == 0)); then
+		branch "b$k" --parent main
+		names+=("b$k")
+	fi
+	kill -0 $bench 2>/dev/null || fail "pgbench ended: $(tail -5 "$(pg_sock "$main")/pgbench.log")"
+done
+pkill -INT -P $bench pgbench || kill -INT $bench
+wait $bench || true
+lacks "$(<"$(pg_sock "$main")/pgbench.log")" "ERROR"
+lacks "$(<"$(pg_sock "$main")/pgbench.log")" "aborted"
+same "$(pgbench_sums "$main")" t "sums of main"
+for ((k = every; k <= snapshots; k += every)); do
+	branch "from-s$k" --parent "main@s$k"
+	names+=("from-s$k")
+done
+rows=0
+for name in "${names[@]}"; do
+	pg_start "$M/$name"
+	contains "$(pg_log "$M/$name")" "redo"
+	same "$(pgbench_sums "$M/$name")" t "sums of $name"
+	amcheck "$M/$name"
+	n=$(sql "$M/$name" 'select count(*) from pgbench_history')
+	[[ $name != from-* ]] || { ((n >= rows)) || fail "$name has $n rows, an earlier one $rows" && rows=$n; }
+	pg_stop "$M/$name"
+	check_stopped "$M/$name"
+done
+lacks "$(pg_log "$main")" PANIC
+pg_stop "$main"
+verify_store
