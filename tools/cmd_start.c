@@ -174,6 +174,7 @@ static int run_stop(struct command_call *call)
 {
 	struct pgbranch b;
 	enum pgserver_mode mode;
+	char sockets[sizeof(b.socket_dir)];
 	unsigned timeout_ms;
 	bool was;
 	json_t *result;
@@ -189,7 +190,12 @@ static int run_stop(struct command_call *call)
 		return r;
 	if (!was && call->out.format == OUTPUT_TABLE)
 		fprintf(stderr, "%s was not running\n", b.name);
-	rmdir(b.socket_dir);
+	snprintf(sockets, sizeof(sockets), "%s", b.socket_dir);
+	/* Each goes when it is empty, and nothing depends on it. */
+	if (rmdir(sockets) == 0) {
+		*strrchr(sockets, '/') = '\0';
+		rmdir(sockets);
+	}
 	b.state = (struct pgstate){0};
 	result = pgbranch_json(&b, NULL, NULL);
 	json_object_set_new(result, "was_running", json_boolean(was));

@@ -15,7 +15,7 @@ install -d -o postgres -m 700 "$T/space"
 sql "$src" "create tablespace far location '$T/space'"
 sql "$src" "create table near(a int); insert into near select generate_series(1, 1000); create table away(a int) tablespace far; insert into away select generate_series(1, 500)"
 refused cowfs import "$src" main
-contains "$err" running
+contains "$err" "$(pg_pid "$src")"
 lacks "$(cowfs -o json branch list)" '"main"'
 
 note "a tablespace becomes part of the branch, and stays apart from the original"
@@ -42,6 +42,7 @@ mv "$T/gone" "$T/space" && mv "$T/gone-too" "$src"
 same "$(sum "$src"; sum "$T/space")" "$before" "the original, later"
 
 note "a symlinked pg_wal is brought in"
+install -d -o postgres -m 700 "$T/wal" "$T/backup"
 pg_init "$T/walsrc" -X "$T/wal"
 cowfs import "$T/walsrc" wal >&2
 [[ -d $M/wal/pg_wal ]] || fail "no pg_wal"

@@ -78,7 +78,9 @@ cowfs start feature-x -c work_mem=77MB >&2
 same "$(ask feature-x 'show work_mem')" 77MB "setting for one start"
 
 note "psql's exit status is passed on; stop -m smart waits for clients"
-exits 3 cowfs psql feature-x -- -v ON_ERROR_STOP=1 -f /dev/stdin -c 'select 1/0'
+exits 1 cowfs psql feature-x -- -c 'select 1/0'
+echo 'select 1/0;' >"$T/bad.sql"
+exits 3 cowfs psql feature-x -- -v ON_ERROR_STOP=1 -f "$T/bad.sql"
 (ask feature-x 'select pg_sleep(30)' >/dev/null 2>&1 &)
 eventually 10 bash -c "[ \$('$COWFS' psql feature-x -- -XAtc \"select count(*) from pg_stat_activity where query like '%sleep(30)'\") = 1 ]" || true
 exits 6 cowfs stop feature-x -m smart --timeout 1s
