@@ -43,6 +43,16 @@ static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbran
 	return cow_hint(&call->error, -ENOTCONN, "Mount it first: cowfs mount STORE MOUNTPOINT");
 }
 
+static cow_errno unreachable(const struct pgbranch *b, int number, struct cow_error *e)
+{
+	cow_errno r = cow_fail(e, -number, "cannot look at %s: %s", b->pgdata, strerror(number));
+
+	/* Without allow_other not even root sees a mount of somebody else. */
+	if (number == EACCES)
+		return cow_hint(e, r, "Run the command as the user who mounted the store.");
+	return r;
+}
+
 static void owner_name(uid_t uid, char *buf, size_t size)
 {
 	const struct passwd *pw = getpwuid(uid);
@@ -73,8 +83,7 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 		r = read_answer(call, answer, ret);
 	json_decref(answer);
 	if (r == 0 && stat(ret->pgdata, &st) < 0)
-		r = cow_fail(&call->error, -errno, "cannot look at %s: %s", ret->pgdata,
-			     strerror(errno));
+		r = unreachable(ret, errno, &call->error);
 	if (r == 0)
 		r = pgbin_version(ret->pgdata, &ret->major, &call->error);
 	if (r == 0)

@@ -88,6 +88,22 @@ static cow_errno make_dirs(const char *path, mode_t mode)
 	}
 }
 
+/* RUN/STORE above it: in /tmp, whoever owns those could put a server of his own in our place. */
+static bool parents_are_ours(const char *dir)
+{
+	char up[PATH_MAX];
+	struct stat st;
+
+	snprintf(up, sizeof(up), "%s", dir);
+	for (int k = 0; k < 2; k++) {
+		*strrchr(up, '/') = '\0';
+		if (lstat(up, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+		    (st.st_mode & 022))
+			return false;
+	}
+	return true;
+}
+
 static cow_errno make_socket_dir(const char *pgdata, const char *dir, struct cow_error *e)
 {
 	struct stat data, st;
@@ -97,6 +113,8 @@ static cow_errno make_socket_dir(const char *pgdata, const char *dir, struct cow
 	umask(old);
 	if (r < 0)
 		return cow_fail(e, r, "cannot make %s: %s", dir, strerror(-r));
+	if (!parents_are_ours(dir))
+		return cow_fail(e, -EPERM, "a directory above %s belongs to somebody else", dir);
 	if (stat(pgdata, &data) < 0 || lstat(dir, &st) < 0)
 		return cow_fail(e, -errno, "cannot look at %s: %s", dir, strerror(errno));
 	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != data.st_uid))
