@@ -134,14 +134,29 @@ static cow_errno check_apart(const struct cow_mount *m, struct cow_error *e)
 	return cow_hint(e, -EINVAL, "Choose a mount point outside of the store.");
 }
 
+/* The store is the mount's source, so that /proc/self/mountinfo leads from a mount point to its
+ * daemon. libfuse wants a comma and a backslash escaped. */
+static void escape(const char *path, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *path && n + 3 < size; path++) {
+		if (*path == ',' || *path == '\\')
+			out[n++] = '\\';
+		out[n++] = *path;
+	}
+	out[n] = '\0';
+}
+
 static cow_errno make_session(struct cow_mount *m, struct cow_error *e)
 {
-	char options[256];
+	char options[3 * PATH_MAX], source[2 * PATH_MAX];
 	char *argv[] = {"cowfs", "-o", options, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
-	snprintf(options, sizeof(options), "default_permissions,fsname=cowfs,subtype=cowfs%s%s%s",
-		 geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "",
+	escape(cow_store_path(m->store), source, sizeof(source));
+	snprintf(options, sizeof(options), "default_permissions,fsname=%s,subtype=cowfs%s%s%s",
+		 source, geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "",
 		 cow_transport_options(m));
 	m->se = fuse_session_new(&args, &cow_ops, sizeof(cow_ops), m);
 	fuse_opt_free_args(&args);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,6 +200,7 @@ static cow_errno check_empty(const char *path, struct cow_error *e)
 cow_errno cow_mountpoint_check(const char *path, char ret[PATH_MAX], struct cow_error *e)
 {
 	char type[64];
+	struct statvfs vfs;
 	struct stat st;
 	cow_errno r;
 
@@ -211,7 +213,9 @@ cow_errno cow_mountpoint_check(const char *path, char ret[PATH_MAX], struct cow_
 	if (r < 0)
 		return cow_fail(e, r, "mount point %s: %s", path, strerror(-r));
 	mounted_type(ret, type);
-	if (stat(ret, &st) < 0) {
+	/* Asked first because it is never answered from the kernel's cache: a dead mount cannot
+	 * look alive. */
+	if (statvfs(ret, &vfs) < 0 || stat(ret, &st) < 0) {
 		r = -errno;
 		if (!*type || (r != -ENOTCONN && r != -ECONNABORTED && r != -EIO))
 			return cow_fail(e, r, "mount point %s: %s", path, strerror(-r));

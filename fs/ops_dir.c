@@ -171,30 +171,41 @@ static size_t put_entry(fuse_req_t req, struct listing *l, const struct cow_node
 	return fuse_add_direntry_plus(req, buf, room, name, &e, (off_t)i + 1);
 }
 
-static void read_names(fuse_req_t req, struct cow_mount *m, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi, bool plus)
+/* Entries from `off` on into `buf`. Returns how many bytes, or -errno. */
+static ssize_t take_names(fuse_req_t req, struct listing *l, const struct cow_node *dir, char *buf,
+			  size_t size, off_t off, bool plus)
 {
-	struct listing *l = listing_of(fi);
-	CLEANUP_FREE char *buf = malloc(size);
-	struct cow_node dir = {0};
 	size_t used = 0;
-	cow_errno r = buf ? cow_node_get(m->nodes, ino, &dir) : -ENOMEM;
+	cow_errno r = 0;
 	WITH_LOCK(&l->lock);
 
-	if (r == 0 && (off == 0 || !l->filled))
-		r = fill(l, &dir);
+	if (off == 0 || !l->filled)
+		r = fill(l, dir);
 	for (size_t i = (size_t)off; r == 0 && i < l->n; i++) {
-		size_t n = put_entry(req, l, &dir, i, buf + used, size - used, plus);
+		size_t n = put_entry(req, l, dir, i, buf + used, size - used, plus);
 
 		if (n == 0)
 			break;
 		used += n;
 	}
-	if (r < 0)
-		cow_reply(req, r);
-	else
-		fuse_reply_buf(req, buf, used);
+	return r < 0 ? r : (ssize_t)used;
+}
+
+/* The answer is given with no lock held and touches nothing of the handle: the kernel may send
+ * RELEASEDIR at once, and another thread frees the listing. */
+static void read_names(fuse_req_t req, struct cow_mount *m, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi, bool plus)
+{
+	CLEANUP_FREE char *buf = malloc(size);
+	struct cow_node dir = {0};
+	cow_errno r = buf ? cow_node_get(m->nodes, ino, &dir) : -ENOMEM;
+	ssize_t used = r < 0 ? r : take_names(req, listing_of(fi), &dir, buf, size, off, plus);
+
 	cow_node_put(&dir);
+	if (used < 0)
+		cow_reply(req, (cow_errno)used);
+	else
+		fuse_reply_buf(req, buf, (size_t)used);
 }
 
 void cow_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

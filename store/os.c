@@ -116,7 +116,7 @@ cow_errno cow_os_punch(int fd, uint64_t pos, uint64_t len)
 
 cow_errno cow_os_allocate(int fd, uint64_t pos, uint64_t len)
 {
-	return RETRY(fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)pos, (off_t)len));
+	return RETRY(fallocate(fd, 0, (off_t)pos, (off_t)len));
 }
 
 cow_errno cow_os_truncate(int fd, uint64_t size)

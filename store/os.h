@@ -21,7 +21,8 @@ cow_errno cow_os_pwrite_dsync(int fd, const void *buf, size_t len, uint64_t pos)
 cow_errno cow_os_fdatasync(int fd);
 cow_errno cow_os_fsync(int fd);
 cow_errno cow_os_punch(int fd, uint64_t pos, uint64_t len);
-cow_errno cow_os_allocate(int fd, uint64_t pos, uint64_t len); /* keeps the size */
+/* Grows the file: what lies past its end could not be punched again. */
+cow_errno cow_os_allocate(int fd, uint64_t pos, uint64_t len);
 cow_errno cow_os_truncate(int fd, uint64_t size);
 cow_errno cow_os_unlink(int dirfd, const char *path);
 

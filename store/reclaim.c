@@ -140,18 +140,29 @@ static uint64_t bytes_of(int fd)
 	return fstat(fd, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
 }
 
-/* Only where the host has data: asking it saves calls, it decides nothing (rule 7). */
-static cow_errno punch_data(const struct work *w, int fd, uint64_t from, uint64_t to)
+/* A dry run counts what the host shows as data; asking it decides nothing (rule 7). */
+static cow_errno punch_gap(const struct work *w, int fd, uint64_t from, uint64_t to)
 {
-	off_t data = lseek(fd, (off_t)from, SEEK_DATA);
+	off_t data;
 
-	if (data < 0 ? errno == ENXIO : (uint64_t)data >= to)
-		return 0;
-	if (w->dry) {
-		w->got->bytes += to - (data < 0 ? from : (uint64_t)data);
-		return 0;
+	if (!w->dry)
+		return cow_os_punch(fd, from, to - from);
+	data = lseek(fd, (off_t)from, SEEK_DATA);
+	if (data >= 0 && (uint64_t)data < to)
+		w->got->bytes += to - (uint64_t)data;
+	return 0;
+}
+
+static uint64_t needed_bytes(const struct work *w, size_t k)
+{
+	uint64_t epoch = w->need[k].epoch, ino = w->need[k].ino, blocks = 0;
+
+	for (; k < w->n && w->need[k].epoch == epoch && w->need[k].ino == ino; k++) {
+		blocks += w->need[k].prefix;
+		for (int b = 0; w->need[k].word && b < 16; b++)
+			blocks += (uint64_t)__builtin_popcountll(w->need[k].word[b]);
 	}
-	return cow_os_punch(fd, from, to - from);
+	return blocks * COW_BLOCK;
 }
 
 /* Everything of the file outside its needs. */
@@ -161,6 +172,8 @@ static cow_errno punch_file(const struct work *w, size_t k, int fd)
 	struct stat st;
 	cow_errno r = fstat(fd, &st) < 0 ? -errno : 0;
 
+	if (r == 0 && (uint64_t)st.st_blocks * 512 <= needed_bytes(w, k))
+		return 0; /* saves the calls where there is nothing to free */
 	for (; r == 0 && k < w->n && w->need[k].epoch == epoch && w->need[k].ino == ino; k++) {
 		uint64_t first = w->need[k].chunk * COW_CHUNK_BLOCKS;
 
@@ -168,12 +181,12 @@ static cow_errno punch_file(const struct work *w, size_t k, int fd)
 			if (!is_needed(&w->need[k], b))
 				continue;
 			if (at < first + b)
-				r = punch_data(w, fd, at * COW_BLOCK, (first + b) * COW_BLOCK);
+				r = punch_gap(w, fd, at * COW_BLOCK, (first + b) * COW_BLOCK);
 			at = first + b + 1;
 		}
 	}
 	if (r == 0 && at * COW_BLOCK < (uint64_t)st.st_size)
-		r = punch_data(w, fd, at * COW_BLOCK, (uint64_t)st.st_size);
+		r = punch_gap(w, fd, at * COW_BLOCK, (uint64_t)st.st_size);
 	return r;
 }
 

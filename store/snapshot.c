@@ -34,16 +34,29 @@ static cow_errno check_name(const char *name, struct cow_error *e)
 	return 0;
 }
 
+struct same_name {
+	const char *name;
+	struct cow_snapshot_info found;
+};
+
+static int is_same(const struct cow_snapshot_info *p, void *arg)
+{
+	struct same_name *want = arg;
+
+	if (strcmp(p->name, want->name) != 0)
+		return 0;
+	want->found = *p;
+	return 1;
+}
+
+/* Only the exact name counts: a name that looks like a time would find any older snapshot. */
 static cow_errno must_be_new(struct cow_store *s, const char *branch, const char *name,
 			     struct cow_error *e)
 {
-	char text[2 * COW_BRANCH_MAX + 3];
-	struct cow_ref ref;
+	struct same_name want = {.name = name};
 
-	snprintf(text, sizeof(text), "%s@%s", branch, name);
-	if (cow_ref_resolve(s, text, NULL, &ref, NULL) < 0)
+	if (cow_snapshot_each(s, branch, is_same, &want) != 1)
 		return 0;
-	cow_branch_release(&ref.branch);
 	return cow_fail(e, -EEXIST, "branch %s has a snapshot %s already", branch, name);
 }
 
@@ -131,23 +144,23 @@ cow_errno cow_snapshot_delete(struct cow_store *s, const char *branch, const cha
 			      struct cow_error *e)
 {
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
-	char text[2 * COW_BRANCH_MAX + 3];
-	struct cow_ref ref;
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	struct same_name want = {.name = name};
 	struct cow_key k;
 	cow_errno r;
 	WITH_LOCK(&s->admin);
 
-	if (strlen(branch) > COW_BRANCH_MAX || strlen(name) > COW_BRANCH_MAX)
-		return cow_fail(e, -ENOENT, "there is no such snapshot");
-	snprintf(text, sizeof(text), "%s@%s", branch, name);
-	if ((r = cow_ref_resolve(s, text, NULL, &ref, e)) < 0)
+	if ((r = cow_branch_read(s, branch, &b, e)) < 0)
 		return r;
-	cow_branch_release(&ref.branch);
-	k = cow_key_snap(ref.at.lineage, ref.at.epoch);
+	if (cow_snapshot_each(s, branch, is_same, &want) != 1) {
+		cow_fail(e, -ENOENT, "branch %s has no snapshot %s", branch, name);
+		return cow_hint(e, -ENOENT, "'cowfs snapshot list %s' shows them.", branch);
+	}
+	k = cow_key_snap(want.found.lineage, want.found.epoch);
 	cow_batch_del(&batch, k.b, k.len);
 	if ((r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
-	cow_background_gc(s, ref.at.lineage);
+	cow_background_gc(s, want.found.lineage);
 	return 0;
 }
 
