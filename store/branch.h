@@ -26,6 +26,7 @@ struct cow_branch_info {
 	int64_t created_ns, reset_ns;    /* CLOCK_REALTIME; reset_ns 0 = never reset */
 	int64_t data_ns;                 /* time of the point of the parent it shows; 0 = none */
 	bool is_default, ephemeral, poisoned;
+	bool lost;      /* ephemeral, and the machine went down since it was written: reset it */
 	uint32_t forks; /* lineages below it: cost of a cold look-up */
 	char *settings; /* JSON object text owned by tools/; "{}" when none. Free with _release */
 };
@@ -91,6 +92,11 @@ cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *t
 /* Never refused because something was made from it. -ENOENT; -EBUSY files of it are open. Its
  * snapshots go with it; what others still see stays, the rest is freed in the background. */
 cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e);
+
+/* After a failed write or fsync (rule 5): drop what never reached the disk, so that files can be
+ * written again. The branch shows what a machine would find after losing power. -EBUSY files of it
+ * are open. */
+cow_errno cow_branch_recover(struct cow_store *s, const char *name, struct cow_error *e);
 
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
 cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,

@@ -5,8 +5,10 @@
  * and with it the incarnation. The old incarnation goes stale: pages that the kernel still pushes
  * for it are dropped, so they can never reach the new one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/branch_impl.h"
 #include "store/cleanup.h"
@@ -205,6 +207,79 @@ cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_e
 		cow_branch_tell(s, name);
 		cow_branch_tell(s, def_name);
 	}
+	return r;
+}
+
+/* --- recover --- */
+
+struct healing {
+	struct cow_store *s;
+	struct cow_batch *b;
+	uint64_t epoch;
+};
+
+/* The host's pages of the file say what was meant to be written, its disk may not: forget the
+ * pages. */
+static int heal_file(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+{
+	struct healing *h = arg;
+	char path[64];
+	int fd;
+
+	if (klen != 17)
+		return 0;
+	cow_batch_del(h->b, key, klen);
+	cow_extent_path(cow_key_number(key, 0), h->epoch, cow_key_number(key, 1), path);
+	fd = cow_os_open(h->s->dirfd, path, O_RDONLY, 0);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	fsync(fd); /* clean pages can be dropped; its error is the one that is already on record */
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+	return 0;
+}
+
+/* A new incarnation over the same lineage, at a new head epoch: nothing is written on in a file
+ * that failed. */
+static cow_errno recover(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	struct cow_key k;
+	struct cow_lineage_rec rec;
+	struct healing h = {s, &batch, 0};
+	uint64_t old;
+	cow_errno r;
+
+	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = must_be_closed(s, name, &b, e)) < 0)
+		return r;
+	old = b.incarnation;
+	k = cow_key_type1('P', b.lineage);
+	if ((r = cow_lineage_get(s, b.lineage, &rec)) < 0 ||
+	    (r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
+		return cow_fail(e, r, "cannot read branch %s: %s", name, strerror(-r));
+	h.epoch = rec.head++;
+	r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, heal_file, &h);
+	cow_lineage_put(&batch, b.lineage, &rec);
+	cow_branch_put(&batch, name, &b);
+	if (r == 0)
+		r = cow_store_commit(s, &batch);
+	if (r < 0)
+		return cow_fail(e, r, "cannot recover branch %s: %s", name, strerror(-r));
+	retire(s, old);
+	cow_background_gc(s, b.lineage);
+	return 0;
+}
+
+cow_errno cow_branch_recover(struct cow_store *s, const char *name, struct cow_error *e)
+{
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = recover(s, name, e);
+	pthread_mutex_unlock(&s->admin);
+	if (r == 0)
+		cow_branch_tell(s, name);
 	return r;
 }
 

@@ -139,6 +139,14 @@ static bool is_poisoned(struct cow_store *s, uint64_t lineage)
 	return s->kv->ops->seek(s->kv, k.b, k.len, k.len, &key, &val) == 0;
 }
 
+static bool is_lost(struct cow_store *s, uint64_t lineage)
+{
+	struct cow_lineage_rec rec;
+
+	return cow_lineage_get(s, lineage, &rec) == 0 && (rec.flags & COW_LINEAGE_EPHEMERAL) &&
+	       rec.boot[0] && strcmp(rec.boot, s->boot_id) != 0;
+}
+
 static uint32_t count_forks(struct cow_store *s, uint64_t lineage)
 {
 	struct cow_lineage_rec rec;
@@ -165,6 +173,7 @@ static void fill(struct cow_store *s, const char *name, struct cow_branch_rec *b
 	    .is_default = b->id == def,
 	    .ephemeral = b->flags & COW_BRANCH_EPHEMERAL,
 	    .poisoned = is_poisoned(s, b->lineage),
+	    .lost = is_lost(s, b->lineage),
 	    .forks = count_forks(s, b->lineage),
 	    .settings = TAKE_PTR(b->settings),
 	};

@@ -86,6 +86,7 @@ struct cow_live {
 	uint32_t refs; /* store.lives_lock */
 	uint64_t branch_id, incarnation, root;
 	bool readonly, ephemeral;
+	bool lost; /* ephemeral, and the machine went down since: nothing may be added to it */
 	_Atomic bool stale, head_written, poisoned;
 	_Atomic uint64_t opens, writers;
 	_Atomic uint64_t name_seq; /* of the last name change of this live */
@@ -219,6 +220,9 @@ cow_errno cow_store_commit_names(struct cow_store *s, uint64_t seq);
 cow_errno cow_live_open(struct cow_store *s, const struct cow_branch_rec *b, struct cow_live **ret);
 /* A view of a point; readonly, not shared. */
 cow_errno cow_live_at(struct cow_store *s, struct cow_point at, struct cow_live **ret);
+/* Ephemeral branches that were written to become durable and are marked so: the end of a clean
+ * stop. */
+cow_errno cow_live_settle_ephemeral(struct cow_store *s);
 /* The live of an incarnation if one is open (reference taken), else NULL. */
 struct cow_live *cow_live_find(struct cow_store *s, uint64_t incarnation);
 struct cow_live *cow_live_ref(struct cow_live *l);
@@ -239,6 +243,8 @@ void cow_inode_mark(struct cow_inode *i, unsigned dirty); /* holds map */
 void cow_inode_unmark(struct cow_inode *i);               /* off the list if clean; takes map */
 void cow_inode_touch(struct cow_inode *i);                /* mtime, ctime = now; holds map */
 struct timespec cow_now(void);
+/* What the map says of an earlier failure; at load. */
+bool cow_inode_on_record(struct cow_live *l, uint64_t ino);
 /* After the last name and the last open went: forget it in the map, free its space later. */
 cow_errno cow_inode_drop(struct cow_inode *i);
 cow_errno cow_inode_check(struct cow_inode *i, bool modify); /* stale, read-only, poisoned */

@@ -60,7 +60,9 @@ uint64_t cow_key_epoch(const uint8_t *key, size_t len);
 uint64_t cow_key_number(const uint8_t *key, unsigned n);
 
 /* --- lineage: parent u64 (0 = over nothing), fork epoch u64, head epoch u64, root ino u64, flags
- * u8, created i64 ns, boot id (u8 length + text; of an ephemeral lineage) --- */
+ * u8, created i64 ns, boot id (u8 length + text) ---
+ * boot: of an ephemeral lineage, the boot of the machine in which it was last written to without
+ * being synced; empty = everything of it is durable. */
 enum { COW_LINEAGE_EPHEMERAL = 1 };
 struct cow_lineage_rec {
 	uint64_t parent, fork_epoch, head, root;

@@ -218,6 +218,7 @@ cow_errno cow_inode_get(struct cow_live *l, uint64_t ino, struct cow_inode **ret
 			inode_free(i);
 			return r;
 		}
+		i->poisoned = cow_inode_on_record(l, ino);
 		r = publish(l, i, seen, ret);
 	} while (r == -EAGAIN);
 	return r;
@@ -350,9 +351,17 @@ cow_errno cow_inode_check(struct cow_inode *i, bool modify)
 		return -ESTALE;
 	if (!modify)
 		return 0;
-	if (i->live->readonly)
+	if (i->live->readonly || i->live->lost)
 		return -EROFS;
 	return i->poisoned ? -EIO : 0;
+}
+
+bool cow_inode_on_record(struct cow_live *l, uint64_t ino)
+{
+	CLEANUP(cow_buf_release) struct cow_buf v = {0};
+	struct cow_key k = cow_key_poison(l->chain[0].lineage, ino);
+
+	return l->poisoned && cow_kv_get(l->s->kv, k.b, k.len, &v) == 0;
 }
 
 /* The record says so durably if that is still possible; in memory it holds in any case (rule 5). */
@@ -410,7 +419,7 @@ cow_errno cow_inode_open(struct cow_inode *i, bool writer)
 {
 	cow_errno r = cow_inode_check(i, false);
 
-	if (r < 0 || (writer && i->live->readonly))
+	if (r < 0 || (writer && (i->live->readonly || i->live->lost)))
 		return r < 0 ? r : -EROFS;
 	atomic_fetch_add(&i->opens, 1);
 	atomic_fetch_add(&i->live->opens, 1);

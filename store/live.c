@@ -3,8 +3,10 @@
 #include "store/live.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/branch_impl.h"
 #include "store/cleanup.h"
@@ -50,6 +52,8 @@ static cow_errno load_chain(struct cow_live *l, struct cow_point at, bool head)
 		if (l->n_chain == 0) {
 			l->root = rec.root;
 			l->ephemeral = rec.flags & COW_LINEAGE_EPHEMERAL;
+			l->lost =
+			    l->ephemeral && rec.boot[0] && strcmp(rec.boot, l->s->boot_id) != 0;
 			if (head)
 				at.epoch = rec.head;
 		}
@@ -135,6 +139,49 @@ struct cow_live *cow_live_find(struct cow_store *s, uint64_t incarnation)
 	return find(s, incarnation);
 }
 
+/* Durably, before the first write that nobody will sync: after a crash the mark must be there. */
+static cow_errno mark_unsynced(struct cow_live *l, bool on)
+{
+	CLEANUP(cow_batch_release) struct cow_batch b = {0};
+	struct cow_lineage_rec rec;
+	cow_errno r = cow_lineage_get(l->s, l->chain[0].lineage, &rec);
+
+	if (r < 0 || l->lost || (rec.boot[0] != '\0') == on)
+		return r;
+	snprintf(rec.boot, sizeof(rec.boot), "%s", on ? l->s->boot_id : "");
+	cow_lineage_put(&b, l->chain[0].lineage, &rec);
+	return cow_store_commit(l->s, &b);
+}
+
+cow_errno cow_live_settle_ephemeral(struct cow_store *s)
+{
+	struct cow_live *l;
+	cow_errno r = 0;
+	bool synced = false;
+
+	pthread_mutex_lock(&s->lives_lock);
+	TAILQ_FOREACH (l, &s->lives, entry) {
+		if (r < 0 || !l->ephemeral || l->readonly || l->stale)
+			continue;
+		if (!synced && syncfs(s->dirfd) < 0)
+			r = -errno;
+		synced = true;
+		if (r == 0)
+			r = mark_unsynced(l, false);
+	}
+	pthread_mutex_unlock(&s->lives_lock);
+	return r;
+}
+
+static bool has_poison(struct cow_live *l)
+{
+	CLEANUP(cow_buf_release) struct cow_buf key = {0};
+	CLEANUP(cow_buf_release) struct cow_buf val = {0};
+	struct cow_key k = cow_key_type1('P', l->chain[0].lineage);
+
+	return l->s->kv->ops->seek(l->s->kv, k.b, k.len, k.len, &key, &val) == 0;
+}
+
 cow_errno cow_live_open(struct cow_store *s, const struct cow_branch_rec *b, struct cow_live **ret)
 {
 	struct cow_live *l = cow_live_find(s, b->incarnation), *other;
@@ -149,6 +196,11 @@ cow_errno cow_live_open(struct cow_store *s, const struct cow_branch_rec *b, str
 		return r;
 	l->branch_id = b->id;
 	l->incarnation = b->incarnation;
+	l->poisoned = has_poison(l);
+	if (l->ephemeral && (r = mark_unsynced(l, true)) < 0) {
+		live_free(l);
+		return r;
+	}
 	l->head_written = true; /* unknown: one epoch is closed for nothing at worst */
 	pthread_mutex_lock(&s->lives_lock);
 	other = find(s, b->incarnation);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/cleanup.h"
 #include "store/core.h"
@@ -121,6 +122,9 @@ static cow_errno close_epoch(struct cow_live *l)
 	if (r < 0)
 		return r;
 	r = sync_all(l, &s);
+	/* An ephemeral branch synced nothing so far; a point of it is as durable as any other. */
+	if (r == 0 && l->ephemeral && syncfs(l->s->dirfd) < 0)
+		r = -errno;
 	if (r == 0)
 		r = cow_store_commit(l->s, &s.batch);
 	if (r < 0)

@@ -276,6 +276,9 @@ cow_errno cow_store_close(struct cow_store *s, struct cow_error *e)
 	r = cow_store_sync(s);
 	if (r == 0) {
 		cow_background_trims(s);
+		r = cow_live_settle_ephemeral(s);
+	}
+	if (r == 0) {
 		cow_commit_number_keep(s);
 		r = cow_clean_mark(s, true);
 	}
