@@ -67,10 +67,12 @@ static cow_errno extra_settings(struct command_call *call, struct cow_pgconf_lis
 static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, unsigned timeout_ms)
 {
 	struct cow_pgconf_list extra = {0};
-	cow_errno r = pgbranch_find_programs(b, command_option(call, "bindir"), &call->error);
+	cow_errno r = extra_settings(call, &extra);
 
 	if (r == 0)
-		r = extra_settings(call, &extra);
+		r = pgbranch_recover(call, b);
+	if (r == 0)
+		r = pgbranch_find_programs(b, command_option(call, "bindir"), &call->error);
 	if (r == 0)
 		r = pgbranch_await_quiet(call, b);
 	if (r == 0)

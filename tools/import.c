@@ -244,5 +244,6 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 const struct engine_verb engine_verbs_import[] = {
     {"import", verb_import, false},
     {"server.place", verb_server_place, false},
+    {"server.recover", verb_server_recover, false},
     {NULL, NULL, false},
 };

@@ -34,6 +34,7 @@ static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbran
 	ret->writers = (uint64_t)json_integer_value(json_object_get(a, "writers"));
 	ret->ephemeral = json_is_true(json_object_get(a, "ephemeral"));
 	ret->poisoned = json_is_true(json_object_get(a, "poisoned"));
+	ret->lost = json_is_true(json_object_get(a, "lost"));
 	if (path) {
 		snprintf(ret->pgdata, sizeof(ret->pgdata), "%s", path);
 		return 0;
@@ -133,6 +134,33 @@ cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b)
 	return cow_hint(&call->error, -EBUSY,
 			"Perhaps postgres runs on it in a container; see with: fuser -vm %s",
 			b->pgdata);
+}
+
+cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b)
+{
+	char name[sizeof(b->name)];
+	cow_errno r;
+
+	if (b->lost) {
+		cow_fail(&call->error, -EIO,
+			 "%s is ephemeral, and the machine went down since it was written",
+			 b->name);
+		return cow_hint(&call->error, -EIO,
+				"Give it the contents of its parent again: cowfs "
+				"branch reset %s",
+				b->name);
+	}
+	if (!b->poisoned)
+		return 0;
+	r = command_ask(call, "server.recover", json_pack("{s:s}", "name", b->name), NULL);
+	if (r < 0)
+		return r;
+	fprintf(stderr,
+		"note: a write to %s had failed: what never reached the disk was dropped, as "
+		"after a power loss\n",
+		b->name);
+	snprintf(name, sizeof(name), "%s", b->name);
+	return pgbranch_find(call, name, (struct pgbranch_port){0}, b);
 }
 
 /* --- settings --- */

@@ -20,8 +20,8 @@ struct pgbranch {
 	char user[64]; /* name of the owner of the data: its first superuser, by custom */
 	int port;      /* 0 = never started */
 	int major;
-	uint64_t writers; /* files of the branch that are open for writing */
-	bool ephemeral, poisoned;
+	uint64_t writers;               /* files of the branch that are open for writing */
+	bool ephemeral, poisoned, lost; /* as in store/branch.h */
 	struct pgstate state;
 };
 
@@ -41,6 +41,11 @@ cow_errno pgbranch_find_programs(struct pgbranch *b, const char *given, struct c
  * that ended a moment later. -EBUSY somebody still has after 5 s: a server that cannot be seen from
  * here. */
 cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b);
+
+/* Make a branch fit to start that had a failed write: what never reached the disk is dropped, and
+ * said on stderr. -EIO an ephemeral branch did not survive the machine. Looks at the branch again.
+ */
+cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
 
 /* Start the server that does not run. `extra`: settings of the user, they win over ours. Updates
  * b->state. -EBUSY its port is taken; else as pgserver_start. */

@@ -119,11 +119,24 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 		return r;
 	mounted = engine_mountpoint(g, mountpoint, sizeof(mountpoint));
 	snprintf(path, sizeof(path), "%s/%s", mountpoint, b.name);
-	*ret = json_pack("{s:o,s:o,s:i,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
+	*ret = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
 			 json_text(mounted ? path : NULL), "port", port_in(b.settings), "ephemeral",
-			 b.ephemeral, "poisoned", b.poisoned, "files",
+			 b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
 			 json_count(cow_branch_open_files(g->store, name)), "writers",
 			 json_count(cow_branch_open_writers(g->store, name)));
 	cow_branch_info_release(&b);
 	return *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for an answer");
+}
+
+cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret,
+			      struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_recover(g->store, name, e);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "branch", json_text(name));
+	return r;
 }
