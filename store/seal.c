@@ -134,8 +134,10 @@ static cow_errno close_epoch(struct cow_live *l)
 	l->seal_done = l->seal_begun;
 	pthread_cond_broadcast(&l->seal_cond);
 	pthread_mutex_unlock(&l->seal_wait);
-	for (size_t k = 0; k < s.n; k++)
+	for (size_t k = 0; k < s.n; k++) {
+		WITH_LOCK(&s.inodes[k]->commit); /* a commit under way must stay on the list */
 		cow_inode_unmark(s.inodes[k]);
+	}
 	return r;
 }
 
