@@ -27,11 +27,12 @@
 	1e9 /* seconds: only the daemon makes a name or an attribute change behind the kernel */
 
 struct cow_helper;
+struct cow_later;
 struct cow_notifier;
 
 struct cow_mount {
 	char mountpoint[4096]; /* real path */
-	enum cow_transport transport;
+	_Atomic enum cow_transport transport;
 	bool writethrough, debug;
 	unsigned threads;
 
@@ -45,9 +46,13 @@ struct cow_mount {
 	pthread_key_t scratch; /* a buffer of COW_READ_MAX for each thread that reads */
 	bool have_scratch;
 
-	int wake_fd; /* eventfd: something for the stopper to look at */
-	atomic_bool stop_asked, loop_over, unmounted;
+	struct cow_later *later; /* NULL: not over io_uring */
+
+	int wake_fd; /* eventfd: something for the thread that waits to look at */
+	atomic_bool stop_asked, loop_over;
+	bool mounted, unmounted, loop_runs; /* of the thread that runs and stops the mount */
 	pthread_t loop_thread;
+	cow_errno loop_result; /* once loop_over */
 
 	_Atomic uint64_t requests[COW_OPCODES];
 };

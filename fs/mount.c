@@ -20,11 +20,16 @@
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/pushpages.h"
-#include "fs/stop.h"
+#include "fs/serve.h"
 #include "fs/transport.h"
 #include "store/log.h"
 
-enum { NOTIFY_WAIT_MS = 2000, UNMOUNT_WAIT_MS = 3000 };
+enum {
+	NOTIFY_WAIT_MS = 2000,
+	PUSH_WAIT_MS = 10000,
+	UNMOUNT_WAIT_MS = 5000,
+	LOOP_WAIT_MS = 2000, /* for workers to see that the mount is gone */
+};
 
 /* libfuse writes lines with their newline; ours have none. */
 static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list args)
@@ -71,6 +76,7 @@ cow_errno cow_mount_prepare(const struct cow_mount_options *o, struct cow_mount 
 			    struct cow_error *e)
 {
 	struct cow_mount *m = calloc(1, sizeof(*m));
+	enum cow_transport transport;
 	char real[PATH_MAX];
 	cow_errno r = m ? 0 : cow_fail(e, -ENOMEM, "out of memory");
 
@@ -90,8 +96,9 @@ cow_errno cow_mount_prepare(const struct cow_mount_options *o, struct cow_mount 
 	if (r == 0)
 		r = cow_mountpoint_check(o->mountpoint, real, e);
 	if (r == 0)
-		r = cow_transport_choose(o->transport, &m->transport, e);
+		r = cow_transport_choose(o->transport, &transport, e);
 	if (r == 0) {
+		m->transport = transport;
 		snprintf(m->mountpoint, sizeof(m->mountpoint), "%s", real);
 		r = cow_helper_start(m->mountpoint, &m->helper, e);
 	}
@@ -176,6 +183,7 @@ static cow_errno mount_session(struct cow_mount *m, struct cow_error *e)
 				"The log says what libfuse met; in a container mounting needs "
 				"--device /dev/fuse and --cap-add SYS_ADMIN.");
 	}
+	m->mounted = true;
 	fd = fuse_session_fd(m->se);
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		cow_log_warn("cannot keep /dev/fuse from children: %s", strerror(errno));
@@ -195,71 +203,79 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 		return r;
 	if ((r = mount_session(m, e)) < 0)
 		return r;
-	r = cow_notifier_start(m->se, &m->notifier);
+	r = cow_transport_start(m);
+	if (r == 0)
+		r = cow_notifier_start(m->se, &m->notifier);
 	if (r < 0)
-		return cow_fail(e, r, "cannot start the notifier thread: %s", strerror(-r));
+		return cow_fail(e, r, "cannot start a thread: %s", strerror(-r));
 	cow_branch_watch(s, branch_changed, m);
 	r = cow_branchdirs_load(m->dirs, s);
 	if (r < 0)
 		return cow_fail(e, r, "cannot read the branches: %s", strerror(-r));
-	cow_log_info("mounted at %s (libfuse %s)", m->mountpoint, fuse_pkgversion());
+	cow_log_info("mounted at %s (libfuse %s%s)", m->mountpoint, fuse_pkgversion(),
+		     m->transport == COW_TRANSPORT_URING ? ", io_uring" : "");
 	return 0;
+}
+
+/* While requests are served: nothing of this makes a path call on the mount in this process. */
+static cow_errno take_away(struct cow_mount *m)
+{
+	cow_errno r = m->loop_runs ? cow_helper_push(m->helper, PUSH_WAIT_MS) : 0;
+
+	if (r < 0)
+		cow_log_warn("%s: dirty pages were not pushed before the stop: %s", m->mountpoint,
+			     strerror(-r));
+	r = cow_helper_unmount(m->helper, UNMOUNT_WAIT_MS);
+	m->unmounted = r == 0 || r == -EINVAL || r == -ENOENT;
+	return m->unmounted ? 0 : r;
 }
 
 cow_errno cow_mount_run(struct cow_mount *m)
 {
-	struct cow_stopper *stopper;
-	cow_errno r;
+	cow_errno r = m->unmounted ? 0 : cow_serve_start(m);
 
-	fuse_session_reset(m->se);
-	m->loop_over = false;
-	m->loop_thread = pthread_self();
-	r = cow_stopper_start(m, &stopper);
-	if (r < 0)
+	if (r < 0 || m->unmounted)
 		return r;
-	r = cow_transport_loop(m);
-	if (!m->stop_asked)
+	cow_serve_wait(m);
+	if (!m->stop_asked) {
 		m->unmounted = true; /* by somebody else */
-	cow_stopper_end(stopper);
-	m->stop_asked = false; /* left mounted, it may run again */
-	return r;
+		return cow_serve_end(m);
+	}
+	cow_log_info("%s: stopping", m->mountpoint);
+	r = take_away(m);
+	if (r < 0)
+		cow_log_warn("%s cannot be unmounted: %s", m->mountpoint, strerror(-r));
+	m->stop_asked = false;
+	return 0;
 }
 
 void cow_mount_ask_stop(struct cow_mount *m)
 {
 	m->stop_asked = true;
-	cow_stopper_wake(m);
-}
-
-/* -EBUSY when it is in use. */
-static cow_errno take_away(struct cow_mount *m, struct cow_error *e)
-{
-	cow_errno r = cow_helper_unmount(m->helper, UNMOUNT_WAIT_MS);
-
-	if (r == 0 || r == -EINVAL || r == -ENOENT)
-		return 0;
-	cow_fail(e, -EBUSY, "%s is in use", m->mountpoint);
-	return cow_hint(
-	    e, -EBUSY,
-	    "Stop the servers that run on it and leave its directories, or unmount by force.");
+	cow_serve_wake(m);
 }
 
 cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 {
-	cow_errno r;
-
 	if (!m)
 		return 0;
-	if (m->se && fuse_session_fd(m->se) >= 0 && !m->unmounted && !force)
-		if ((r = take_away(m, e)) < 0)
-			return r;
+	if (m->mounted && !m->unmounted && !force && take_away(m) < 0) {
+		cow_fail(e, -EBUSY, "%s is in use", m->mountpoint);
+		return cow_hint(e, -EBUSY,
+				"Stop the servers that run on it and leave its directories, or "
+				"unmount by force.");
+	}
 	if (m->store)
 		cow_branch_watch(m->store, NULL, NULL);
+	if (m->unmounted)
+		cow_serve_over(m, LOOP_WAIT_MS);
 	/* In this order: what the kernel holds the notifier up with ends when the mount does. */
 	cow_notifier_quiet(m->notifier);
+	cow_serve_end(m);
 	if (m->se)
 		fuse_session_unmount(m->se);
 	cow_notifier_end(m->notifier);
+	cow_transport_end(m);
 	mount_free(m);
 	return 0;
 }

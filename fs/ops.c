@@ -4,7 +4,6 @@
  * Left out on purpose: locks (the kernel keeps them for local processes), access
  * (default_permissions), ioctl, poll, bmap. */
 #include "fs/cowfs_ll.h"
-#include "fs/transport.h"
 
 enum {
 	BACKGROUND =
@@ -53,15 +52,15 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 #ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, false);
 #endif
-#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 18)
 	want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP, true);
+	want(conn, FUSE_CAP_OVER_IO_URING, m->transport == COW_TRANSPORT_URING);
 #endif
 	conn->max_write = COW_READ_MAX;
 	conn->max_readahead = COW_READ_MAX;
 	conn->max_background = BACKGROUND;
 	conn->congestion_threshold = CONGESTED;
 	conn->time_gran = 1;
-	cow_transport_init(m, conn);
 }
 
 const struct fuse_lowlevel_ops cow_ops = {

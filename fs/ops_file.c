@@ -155,9 +155,11 @@ void cow_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
 	struct cow_node node = {0};
 	cow_errno r = file_node(m, ino, &node);
 
-	if (r == 0)
-		r = cow_file_sync(node.inode, datasync != 0);
-	cow_reply(req, r);
+	/* The log is synced here and now; a relation may take long. */
+	if (r == 0 && cow_policy_for(node.kind).cached)
+		cow_transport_sync(m, req, node.inode, datasync != 0);
+	else
+		cow_reply(req, r < 0 ? r : cow_file_sync(node.inode, datasync != 0));
 	cow_node_put(&node);
 }
 

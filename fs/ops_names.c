@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/transport.h"
 
 cow_errno cow_names_entry(struct cow_mount *m, const struct cow_node *dir, const char *name,
 			  struct cow_inode *i, struct fuse_entry_param *ret)
@@ -111,6 +112,7 @@ void cow_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct cow_node dir = {0};
 	cow_errno r = cow_node_get(m->nodes, parent, &dir);
 
+	cow_transport_note(m, req);
 	if (r == 0)
 		r = cow_names_enter(m, &dir, name, &e);
 	if (r == -ENOENT) {

@@ -1,40 +1,129 @@
 // SPDX-License-Identifier: Apache-2.0
-/* transport: the choice, and the loop of each. */
+/* transport: the choice, and what differs between the two.
+ *
+ * Over io_uring a request is handled on the thread of its core, and an answer to a read is made in
+ * place in the ring's own memory. The classic loop has a pool of threads that read /dev/fuse. */
 #include "fs/transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "fs/uring.h"
+#include "store/cleanup.h"
 #include "store/log.h"
 
 enum { THREADS = 10, PAGE = 4096 };
 
+#define PARAMETER "/sys/module/fuse/parameters/enable_uring"
+
+#ifdef COWFS_URING
+
+static bool parameter_is_on(void)
+{
+	CLEANUP_FD int fd = open(PARAMETER, O_RDONLY | O_CLOEXEC);
+	char c = 'N';
+
+	return fd >= 0 && read(fd, &c, 1) == 1 && c == 'Y';
+}
+
+/* NULL, or why io_uring cannot be used. */
+static const char *why_not(void)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (access(PARAMETER, F_OK) < 0)
+		return "the kernel has no FUSE over io_uring (6.14 or newer has)";
+	if (parameter_is_on())
+		return NULL;
+	fd = open(PARAMETER, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "Y\n", 2) != 2 || !parameter_is_on())
+		return PARAMETER " is N and cannot be changed by this user";
+	cow_log_info("FUSE over io_uring was off in the kernel: switched on (" PARAMETER ")");
+	return NULL;
+}
+
+#else
+
+static const char *why_not(void)
+{
+	return "this cowfs is built with a libfuse that cannot (see COWFS_FUSE)";
+}
+
+#endif
+
 cow_errno cow_transport_choose(enum cow_transport asked, enum cow_transport *ret,
 			       struct cow_error *e)
 {
-	if (asked == COW_TRANSPORT_URING) {
-		cow_fail(e, -ENOTSUP, "libfuse %s cannot speak over io_uring", fuse_pkgversion());
+	const char *why = asked == COW_TRANSPORT_CLASSIC ? "" : why_not();
+
+	if (why && asked == COW_TRANSPORT_URING) {
+		cow_fail(e, -ENOTSUP, "no FUSE over io_uring: %s", why);
 		return cow_hint(e, -ENOTSUP,
-				"Build with COWFS_FUSE=bundled, or use the classic transport.");
+				"Use the classic transport, or `echo Y > " PARAMETER "` as root.");
 	}
-	*ret = COW_TRANSPORT_CLASSIC;
+	if (why && *why)
+		cow_log_info("classic transport: %s", why);
+	*ret = why ? COW_TRANSPORT_CLASSIC : COW_TRANSPORT_URING;
 	return 0;
 }
 
 const char *cow_transport_options(const struct cow_mount *m)
 {
-	return "";
+	return m->transport == COW_TRANSPORT_URING ? ",io_uring,io_uring_q_depth=8" : "";
 }
 
-void cow_transport_init(struct cow_mount *m, struct fuse_conn_info *conn)
+cow_errno cow_transport_start(struct cow_mount *m)
 {
-	m->transport = COW_TRANSPORT_CLASSIC;
+	return m->transport == COW_TRANSPORT_URING ? cow_later_start(&m->later) : 0;
 }
+
+void cow_transport_end(struct cow_mount *m)
+{
+	cow_later_end(m->later);
+	m->later = NULL;
+}
+
+#ifdef COWFS_URING
+
+void cow_transport_note(struct cow_mount *m, fuse_req_t req)
+{
+	m->transport = fuse_req_is_uring(req) ? COW_TRANSPORT_URING : COW_TRANSPORT_CLASSIC;
+}
+
+/* The answer's place in the ring, if there is one. */
+static char *payload_of(fuse_req_t req, size_t size)
+{
+	char *payload;
+	size_t room;
+
+	return fuse_req_is_uring(req) && fuse_req_get_payload(req, &payload, &room, NULL) == 0 &&
+		       size <= room
+		   ? payload
+		   : NULL;
+}
+
+#else
+
+void cow_transport_note(struct cow_mount *m, fuse_req_t req)
+{
+}
+
+static char *payload_of(fuse_req_t req, size_t size)
+{
+	return NULL;
+}
+
+#endif
 
 cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t size, char **ret)
 {
-	void *buf = pthread_getspecific(m->scratch);
+	void *buf = payload_of(req, size);
 
+	if (!buf)
+		buf = pthread_getspecific(m->scratch);
 	if (!buf) {
 		buf = aligned_alloc(PAGE, COW_READ_MAX);
 		if (!buf)
@@ -43,6 +132,12 @@ cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t 
 	}
 	*ret = buf;
 	return 0;
+}
+
+void cow_transport_sync(struct cow_mount *m, fuse_req_t req, struct cow_inode *i, bool datasync)
+{
+	if (!m->later || !cow_later_sync(m->later, req, i, datasync))
+		cow_reply(req, cow_file_sync(i, datasync));
 }
 
 cow_errno cow_transport_loop(struct cow_mount *m)

@@ -1,24 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /* transport: how requests come from the kernel: classic /dev/fuse or FUSE over io_uring.
  *
- * The only file that knows the difference. */
+ * The only file that knows the difference (with uring.c, which is private to it). */
 #pragma once
 #include "fs/cowfs_ll.h"
 
-/* Turn AUTO into what kernel and library can (logged). -ENOTSUP: io_uring was asked for and cannot
- * be had. */
+/* Turn AUTO into what kernel and library can (logged); switches the kernel's parameter on when
+ * root. -ENOTSUP: io_uring was asked for and cannot be had. */
 cow_errno cow_transport_choose(enum cow_transport asked, enum cow_transport *ret,
 			       struct cow_error *e);
 
 /* Text for -o, beginning with a comma; "" when none is needed. */
 const char *cow_transport_options(const struct cow_mount *m);
 
-/* At INIT: what the kernel granted decides m->transport. */
-void cow_transport_init(struct cow_mount *m, struct fuse_conn_info *conn);
+/* Threads that the transport needs; before the first request. -ENOMEM, -EAGAIN. */
+cow_errno cow_transport_start(struct cow_mount *m);
+void cow_transport_end(struct cow_mount *m); /* after the last request */
+
+/* What a request came through is what is in use: a kernel may refuse rings after INIT. */
+void cow_transport_note(struct cow_mount *m, fuse_req_t req);
 
 /* Memory for the answer to a read of `size` <= COW_READ_MAX bytes; valid until the reply, which is
  * made by fuse_reply_buf. -ENOMEM. */
 cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t size, char **ret);
+
+/* Sync a file that may take long, and answer `req`. */
+void cow_transport_sync(struct cow_mount *m, fuse_req_t req, struct cow_inode *i, bool datasync);
 
 /* Serve until the session ends. 0 or -errno. */
 cow_errno cow_transport_loop(struct cow_mount *m);
