@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* import_walk: the files of a data directory, one by one.
+/* import_walk: the tree of a data directory: directories, links, tablespaces.
  *
- * Two walks by the same code: one adds up bytes, one brings in. With --move a file is taken over
- * through a second hard link, so that the original name stays until the branch exists; a file that
- * has other hard links is copied, because they would be written through. */
+ * Two walks by the same code: one adds up bytes, one brings in. Links that lead out of the data
+ * directory are followed where PostgreSQL keeps data behind them, so that the branch has all of it.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +16,8 @@
 
 #include "fs/pgconf.h"
 #include "store/cleanup.h"
-#include "store/log.h"
-#include "store/take.h"
 #include "tools/import.h"
 
-#define SECOND_LINK ".cowfs-import.tmp"
-#define TAKE_OVER_BYTES (64 << 10) /* below that, copying costs less than care */
-#define FILES_PER_SYNC 1024
 #define TABLESPACES ".cowfs_tblspc" /* where linked tablespaces of PostgreSQL 12 to 14 are put */
 
 static void put_inode(struct cow_inode **i)
@@ -38,223 +32,25 @@ static void close_dir(DIR **d)
 		closedir(*d);
 }
 
-/* One thing to bring in. `dir` NULL: only add up. */
-struct item {
-	const char *path; /* on the host */
-	const char *rel;  /* in the branch, from its root */
-	const char *name;
-	struct stat st;
-	struct cow_inode *dir;
-};
-
 static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
 			  struct cow_inode *dir, const char *only, struct cow_error *e);
 
-static cow_errno store_fail(struct cow_error *e, cow_errno r, const char *rel)
-{
-	return cow_fail(e, r, "cannot bring in %s: %s", rel, strerror(-r));
-}
-
-static bool below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return n && strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-/* --- hard links --- */
-
-struct seen {
-	dev_t dev;
-	ino_t ino;
-	uint64_t store_ino;
-};
-
-static int by_inode(const void *a, const void *b)
-{
-	const struct seen *x = a, *y = b;
-
-	if (x->dev != y->dev)
-		return x->dev < y->dev ? -1 : 1;
-	return x->ino < y->ino ? -1 : x->ino > y->ino;
-}
-
-/* Remember a file with several names. True: it was seen before, as *ret_ino. */
-static bool seen_before(struct import *im, const struct stat *st, uint64_t store_ino,
-			uint64_t *ret_ino)
-{
-	struct seen *s = malloc(sizeof(*s)), **at;
-
-	if (!s)
-		return false;
-	*s = (struct seen){.dev = st->st_dev, .ino = st->st_ino, .store_ino = store_ino};
-	at = tsearch(s, &im->links, by_inode);
-	if (at && *at == s)
-		return false;
-	free(s);
-	if (at)
-		*ret_ino = (*at)->store_ino;
-	return at != NULL;
-}
-
-static bool find_seen(struct import *im, const struct stat *st, uint64_t *ret_ino)
-{
-	const struct seen key = {.dev = st->st_dev, .ino = st->st_ino};
-	struct seen **at = tfind(&key, &im->links, by_inode);
-
-	if (at)
-		*ret_ino = (*at)->store_ino;
-	return at != NULL;
-}
-
-/* --- regular files --- */
-
-static void set_times(struct cow_inode *i, const struct stat *st)
-{
-	cow_inode_set(i, COW_SET_ATIME | COW_SET_MTIME,
-		      &(struct cow_attr){.atime = st->st_atim, .mtime = st->st_mtim});
-}
-
-static cow_errno create(const struct item *n, uint32_t type, const char *target,
-			struct cow_inode **ret)
-{
-	return cow_name_create(n->dir, n->name,
-			       &(struct cow_name_create){.mode = type | (n->st.st_mode & 07777),
-							 .uid = n->st.st_uid,
-							 .gid = n->st.st_gid,
-							 .target = target},
-			       ret);
-}
-
-static void copied(uint64_t bytes, void *arg)
-{
-	struct import *im = arg;
-
-	im->done += bytes;
-	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
-}
-
-/* Whole blocks only, and only below directories in which the preparation of a branch changes
- * nothing. */
-static bool can_take_over(const struct import *im, const struct item *n)
-{
-	return im->move && n->st.st_nlink == 1 && n->st.st_size >= TAKE_OVER_BYTES &&
-	       n->st.st_size % COW_BLOCK == 0 &&
-	       (below(n->rel, "base") || below(n->rel, "pg_wal") || below(n->rel, "pg_tblspc"));
-}
-
-static bool note_taken(struct import *im, const struct item *n)
-{
-	struct import_taken *grown = im->taken;
-
-	/* Room doubles: there may be a million. */
-	if ((im->n_taken & (im->n_taken - 1)) == 0)
-		grown = realloc(grown, (im->n_taken ? im->n_taken * 2 : 1) * sizeof(*grown));
-	if (!grown)
-		return false;
-	im->taken = grown;
-	grown[im->n_taken] = (struct import_taken){.path = strdup(n->path), .st = n->st};
-	return grown[im->n_taken].path && ++im->n_taken;
-}
-
-/* *ret_taken: the bytes are the original's own. */
-static cow_errno take(struct import *im, struct cow_inode *i, const struct item *n, bool *ret_taken,
-		      struct cow_error *e)
-{
-	char second[PATH_MAX + sizeof(SECOND_LINK)];
-	cow_errno r;
-
-	*ret_taken = false;
-	snprintf(second, sizeof(second), "%.*s" SECOND_LINK,
-		 (int)(strrchr(n->path, '/') + 1 - n->path), n->path);
-	if (!can_take_over(im, n) || (unlink(second) < 0 && errno != ENOENT) ||
-	    link(n->path, second) < 0)
-		return cow_file_take(i, n->path, COW_TAKE_COPY, copied, im, e);
-	*ret_taken = note_taken(im, n);
-	if (*ret_taken)
-		r = cow_file_take(i, second, COW_TAKE_MOVE, copied, im, e);
-	else
-		r = cow_fail(e, -ENOMEM, "no memory to import");
-	if (r < 0)
-		unlink(second);
-	return r;
-}
-
-/* A server that was started meanwhile, or anybody else, would make the copy worthless. */
-static cow_errno unchanged(const struct item *n, struct cow_inode *i, bool taken,
-			   struct cow_error *e)
-{
-	struct cow_attr a;
-	struct stat now;
-
-	cow_inode_attr(i, &a);
-	/* Taking over touches the time itself. */
-	if (stat(n->path, &now) == 0 && now.st_size == n->st.st_size &&
-	    (taken || (now.st_mtim.tv_sec == n->st.st_mtim.tv_sec &&
-		       now.st_mtim.tv_nsec == n->st.st_mtim.tv_nsec))) {
-		if (a.size == (uint64_t)now.st_size)
-			return 0;
-		return cow_fail(e, -EIO, "%s has %llu bytes in the branch, %llu in the original",
-				n->rel, (unsigned long long)a.size,
-				(unsigned long long)now.st_size);
-	}
-	cow_fail(e, -EBUSY, "%s changed while it was imported", n->path);
-	return cow_hint(e, -EBUSY,
-			"Stop what writes there, or import a copy made by pg_basebackup.");
-}
-
-static cow_errno bring_file(struct import *im, const struct item *n, struct cow_error *e)
-{
-	CLEANUP_INODE struct cow_inode *i = NULL;
-	uint64_t before = im->done, ino;
-	bool taken = false;
-	cow_errno r;
-
-	if (!n->dir) {
-		im->total += (uint64_t)n->st.st_size;
-		return 0;
-	}
-	if (n->st.st_nlink > 1 && find_seen(im, &n->st, &ino)) {
-		r = cow_inode_get(cow_inode_live(n->dir), ino, &i);
-		if (r == 0)
-			r = cow_name_link(i, n->dir, n->name);
-		im->total -= COW_MIN(im->total, (uint64_t)n->st.st_size);
-		return r < 0 ? store_fail(e, r, n->rel) : 0;
-	}
-	r = create(n, S_IFREG, NULL, &i);
-	if (r < 0)
-		return store_fail(e, r, n->rel);
-	if (n->st.st_nlink > 1)
-		seen_before(im, &n->st, cow_inode_number(i), &ino);
-	if (n->st.st_size > 0)
-		r = take(im, i, n, &taken, e);
-	if (r < 0)
-		return cow_wrap(e, r, "bring in %s", n->rel);
-	set_times(i, &n->st);
-	/* Files that are not durable yet are open in the store, and descriptors are not endless. */
-	if (++im->files % FILES_PER_SYNC == 0 && (r = cow_live_sync(cow_inode_live(i))) < 0)
-		return store_fail(e, r, n->rel);
-	im->done = before + (uint64_t)n->st.st_size;
-	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
-	return im->verify ? unchanged(n, i, taken, e) : 0;
-}
-
 /* --- directories --- */
 
-static cow_errno bring_dir(struct import *im, const struct item *n, const char *only,
+static cow_errno bring_dir(struct import *im, const struct import_item *n, const char *only,
 			   struct cow_error *e)
 {
 	CLEANUP_INODE struct cow_inode *i = NULL;
 	cow_errno r = 0;
 
 	if (n->dir)
-		r = create(n, S_IFDIR, NULL, &i);
+		r = import_create(n, S_IFDIR, NULL, &i);
 	if (r < 0)
-		return store_fail(e, r, n->rel);
+		return import_fail(e, r, n->rel);
 	im->directories += n->dir != NULL;
 	r = walk_dir(im, n->path, n->rel, i, only, e);
 	if (r == 0 && i)
-		set_times(i, &n->st);
+		import_set_times(i, &n->st);
 	return r;
 }
 
@@ -263,7 +59,7 @@ static cow_errno bring_dir(struct import *im, const struct item *n, const char *
 /* Directories whose contents are PostgreSQL's own. */
 static bool is_postgres(const char *rel)
 {
-	return below(rel, "base") || below(rel, "global") ||
+	return import_below(rel, "base") || import_below(rel, "global") ||
 	       (strncmp(rel, "pg_", 3) == 0 && strcmp(rel, "pg_log") != 0);
 }
 
@@ -286,15 +82,15 @@ static void relative(const char *rel, const char *inside, char *buf, size_t size
 	snprintf(buf + n, size - n, "%s", *inside ? inside : ".");
 }
 
-static cow_errno keep_link(const struct item *n, const char *target, struct cow_error *e)
+static cow_errno keep_link(const struct import_item *n, const char *target, struct cow_error *e)
 {
 	CLEANUP_INODE struct cow_inode *i = NULL;
 	cow_errno r;
 
 	if (!n->dir)
 		return 0;
-	r = create(n, S_IFLNK, target, &i);
-	return r < 0 ? store_fail(e, r, n->rel) : 0;
+	r = import_create(n, S_IFLNK, target, &i);
+	return r < 0 ? import_fail(e, r, n->rel) : 0;
 }
 
 static cow_errno note_followed(struct import *im, const char *path)
@@ -310,11 +106,11 @@ static cow_errno note_followed(struct import *im, const char *path)
 
 /* PostgreSQL 12 to 14: the tablespace gets a place of its own in the branch, and stays a link to
  * it. */
-static cow_errno bring_linked(struct import *im, const struct item *n, const char *only,
+static cow_errno bring_linked(struct import *im, const struct import_item *n, const char *only,
 			      struct cow_error *e)
 {
 	CLEANUP_INODE struct cow_inode *places = NULL;
-	struct item place = *n;
+	struct import_item place = *n;
 	char target[64];
 	cow_errno r;
 
@@ -324,10 +120,10 @@ static cow_errno bring_linked(struct import *im, const struct item *n, const cha
 	if (r == -ENOENT) {
 		place.name = TABLESPACES;
 		place.dir = im->root;
-		r = create(&place, S_IFDIR, NULL, &places);
+		r = import_create(&place, S_IFDIR, NULL, &places);
 	}
 	if (r < 0)
-		return store_fail(e, r, TABLESPACES);
+		return import_fail(e, r, TABLESPACES);
 	place.name = n->name;
 	place.dir = places;
 	snprintf(target, sizeof(target), "../" TABLESPACES "/%s", n->name);
@@ -336,10 +132,10 @@ static cow_errno bring_linked(struct import *im, const struct item *n, const cha
 }
 
 /* What the link leads to becomes a part of the branch in its place. */
-static cow_errno follow(struct import *im, const struct item *link, const char *real,
+static cow_errno follow(struct import *im, const struct import_item *link, const char *real,
 			struct cow_error *e)
 {
-	struct item n = *link;
+	struct import_item n = *link;
 	char only[32];
 	cow_errno r;
 
@@ -347,7 +143,7 @@ static cow_errno follow(struct import *im, const struct item *link, const char *
 	if (stat(real, &n.st) < 0)
 		return cow_fail(e, -errno, "cannot look at %s: %s", real, strerror(errno));
 	if (S_ISREG(n.st.st_mode))
-		return bring_file(im, &n, e);
+		return import_file(im, &n, e);
 	if (!S_ISDIR(n.st.st_mode))
 		return 0;
 	if (is_tablespace(n.rel)) {
@@ -361,7 +157,7 @@ static cow_errno follow(struct import *im, const struct item *link, const char *
 	return bring_dir(im, &n, NULL, e);
 }
 
-static cow_errno bring_link(struct import *im, const struct item *n, struct cow_error *e)
+static cow_errno bring_link(struct import *im, const struct import_item *n, struct cow_error *e)
 {
 	char target[PATH_MAX], real[PATH_MAX], inside[PATH_MAX];
 	ssize_t len = readlink(n->path, target, sizeof(target) - 1);
@@ -369,7 +165,7 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 	if (len < 0)
 		return cow_fail(e, -errno, "cannot read the link %s: %s", n->path, strerror(errno));
 	target[len] = '\0';
-	if (below(target, im->mountpoint))
+	if (import_below(target, im->mountpoint))
 		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", n->path);
 	if (!realpath(n->path, real)) {
 		if (is_postgres(n->rel))
@@ -377,9 +173,9 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 					strerror(errno));
 		return keep_link(n, target, e);
 	}
-	if (below(real, im->mountpoint))
+	if (import_below(real, im->mountpoint))
 		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", n->path);
-	if (below(real, im->source)) {
+	if (import_below(real, im->source)) {
 		relative(n->rel, real + strlen(im->source) + (real[strlen(im->source)] == '/'),
 			 inside, sizeof(inside));
 		return keep_link(n, inside, e);
@@ -388,7 +184,7 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 		return follow(im, n, real, e);
 	if (strcmp(n->rel, "log") == 0 || strcmp(n->rel, "pg_log") == 0) {
 		/* Old logs are not data, and new ones must not go to the original's place. */
-		struct item log = *n;
+		struct import_item log = *n;
 		struct cow_attr root = {0};
 		CLEANUP_INODE struct cow_inode *i = NULL;
 		cow_errno r;
@@ -398,8 +194,8 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 		log.st.st_mode = 0700;
 		log.st.st_uid = root.uid;
 		log.st.st_gid = root.gid;
-		r = n->dir ? create(&log, S_IFDIR, NULL, &i) : 0;
-		return r < 0 ? store_fail(e, r, n->rel) : 0;
+		r = n->dir ? import_create(&log, S_IFDIR, NULL, &i) : 0;
+		return r < 0 ? import_fail(e, r, n->rel) : 0;
 	}
 	return keep_link(n, target, e);
 }
@@ -409,16 +205,16 @@ static cow_errno bring_link(struct import *im, const struct item *n, struct cow_
 static bool left_out(const char *rel, const char *name)
 {
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-	       strcmp(name, SECOND_LINK) == 0 || strncmp(name, "pgsql_tmp", 9) == 0 ||
+	       strcmp(name, IMPORT_SECOND_LINK) == 0 || strncmp(name, "pgsql_tmp", 9) == 0 ||
 	       (*rel == '\0' &&
 		(strcmp(name, "lost+found") == 0 || strcmp(name, "tablespace_map") == 0));
 }
 
-static cow_errno bring(struct import *im, const struct item *n, struct cow_error *e)
+static cow_errno bring(struct import *im, const struct import_item *n, struct cow_error *e)
 {
 	switch (n->st.st_mode & S_IFMT) {
 	case S_IFREG:
-		return bring_file(im, n, e);
+		return import_file(im, n, e);
 	case S_IFDIR:
 		return bring_dir(im, n, NULL, e);
 	case S_IFLNK:
@@ -442,7 +238,7 @@ static cow_errno walk_dir(struct import *im, const char *path, const char *rel,
 		return cow_fail(e, -errno, "cannot list %s: %s", path, strerror(errno));
 	while (r == 0 && (errno = 0, de = readdir(d))) {
 		CLEANUP_FREE char *child = NULL, *child_rel = NULL;
-		struct item n = {.name = de->d_name, .dir = dir};
+		struct import_item n = {.name = de->d_name, .dir = dir};
 
 		if (left_out(rel, de->d_name) ||
 		    (only && strncmp(de->d_name, only, strlen(only)) != 0))
@@ -471,7 +267,7 @@ static cow_errno bring_mapped(struct import *im, const char *oid, const char *pa
 {
 	CLEANUP_INODE struct cow_inode *dir = NULL;
 	char rel[PATH_MAX + 64], link[2 * PATH_MAX + 64];
-	struct item n = {.name = oid, .rel = rel, .path = path};
+	struct import_item n = {.name = oid, .rel = rel, .path = path};
 	struct stat st;
 	cow_errno r = 0;
 
@@ -479,10 +275,10 @@ static cow_errno bring_mapped(struct import *im, const char *oid, const char *pa
 	snprintf(link, sizeof(link), "%s/%s", im->source, rel);
 	if (!is_tablespace(rel) || lstat(link, &st) == 0)
 		return 0;
-	if (below(path, im->mountpoint))
+	if (import_below(path, im->mountpoint))
 		return cow_fail(e, -EINVAL, "%s leads into the mount of this store", path);
 	if (im->root && (r = cow_name_lookup(im->root, "pg_tblspc", &dir)) < 0)
-		return store_fail(e, r, "pg_tblspc");
+		return import_fail(e, r, "pg_tblspc");
 	n.dir = dir;
 	if (im->root)
 		import_warn(im, "tablespace %s was brought in from %s, as tablespace_map says", oid,
@@ -521,25 +317,10 @@ cow_errno import_walk(struct import *im, struct cow_inode *root, struct cow_erro
 	r = walk_dir(im, im->source, "", root, NULL, e);
 	if (r == 0)
 		r = walk_map(im, e);
-	tdestroy(im->links, free);
-	im->links = NULL;
+	import_forget_links(im);
 	if (r == 0 && root && stat(im->source, &st) == 0)
-		set_times(root, &st);
+		import_set_times(root, &st);
 	return r;
-}
-
-void import_give_back(struct import *im)
-{
-	for (size_t k = 0; k < im->n_taken; k++) {
-		const struct import_taken *t = &im->taken[k];
-
-		/* What cannot be given back keeps its bytes: that is what counts. */
-		if (lchown(t->path, t->st.st_uid, t->st.st_gid) < 0 ||
-		    chmod(t->path, t->st.st_mode & 07777) < 0 ||
-		    utimensat(AT_FDCWD, t->path,
-			      (const struct timespec[]){t->st.st_atim, t->st.st_mtim}, 0) < 0)
-			cow_log_warn("owner, mode or time of %s could not be restored", t->path);
-	}
 }
 
 /* --- after --move --- */
