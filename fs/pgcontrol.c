@@ -14,6 +14,7 @@ enum {
 	AT_SYSTEM_IDENTIFIER = 0,
 	AT_CONTROL_VERSION = 8,
 	AT_STATE = 16,
+	AT_CHECKPOINT_TIME = 104,
 	AT_MAX_CONNECTIONS = 180,
 	AT_MAX_WORKER_PROCESSES = 184,
 	AT_MAX_WAL_SENDERS = 188,
@@ -79,6 +80,7 @@ cow_errno cow_pgcontrol_decode(const void *bytes, size_t len, struct cow_pgcontr
 	    .checksum_version = word(data, AT_CHECKSUM_VERSION),
 	};
 	memcpy(&ret->system_identifier, data + AT_SYSTEM_IDENTIFIER, 8);
+	memcpy(&ret->checkpoint_time, data + AT_CHECKPOINT_TIME, 8);
 	return 0;
 }
 

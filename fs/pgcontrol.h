@@ -19,6 +19,7 @@ enum cow_pgstate { /* as in PostgreSQL's pg_control.h */
 struct cow_pgcontrol {
 	uint64_t system_identifier;
 	enum cow_pgstate state;
+	int64_t checkpoint_time; /* of the last checkpoint; seconds since 1970 */
 	uint32_t max_connections, max_worker_processes, max_wal_senders;
 	uint32_t max_prepared_transactions, max_locks_per_transaction;
 	uint32_t checksum_version; /* 0 = data checksums are off */

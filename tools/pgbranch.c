@@ -67,7 +67,7 @@ static void owner_name(uid_t uid, char *buf, size_t size)
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret)
 {
-	json_t *args = json_pack("{s:s,s:b,s:i}", "name", name, "choose_port", port.choose, "port",
+	json_t *args = json_pack("{s:s?,s:b,s:i}", "name", name, "choose_port", port.choose, "port",
 				 port.wanted);
 	json_t *answer = NULL;
 	const char *store;
@@ -90,8 +90,8 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 	if (r == 0)
 		r = pgstate_read(ret->pgdata, &ret->state, &call->error);
 	if (r == 0)
-		r = pgplace_fill(store, name, ret->socket_dir, sizeof(ret->socket_dir), ret->log,
-				 sizeof(ret->log), &call->error);
+		r = pgplace_fill(store, ret->name, ret->socket_dir, sizeof(ret->socket_dir),
+				 ret->log, sizeof(ret->log), &call->error);
 	if (r < 0)
 		return r;
 	owner_name(st.st_uid, ret->user, sizeof(ret->user));

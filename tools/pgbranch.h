@@ -30,7 +30,8 @@ struct pgbranch_port {
 	int wanted;  /* 0 = any */
 };
 
-/* -ENOENT no such branch, -ENOTCONN not mounted, -EINVAL no PGDATA. Reason in call->error. */
+/* `name` NULL = the default branch. -ENOENT no such branch, -ENOTCONN not mounted, -EINVAL no
+ * PGDATA. Reason in call->error. */
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret);
 

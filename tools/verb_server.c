@@ -102,6 +102,13 @@ out:
 	return r;
 }
 
+static int note_default(const struct cow_branch_info *b, void *arg)
+{
+	if (b->is_default)
+		memcpy(arg, b->name, sizeof(b->name));
+	return b->is_default;
+}
+
 cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	int wanted = (int)json_integer_value(json_object_get(args, "port")), port = 0;
@@ -109,9 +116,15 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 	char mountpoint[4096], path[sizeof(mountpoint) + COW_BRANCH_MAX + 1];
 	const char *name;
 	bool mounted;
-	cow_errno r = engine_text(args, "name", &name, e);
+	char standard[COW_BRANCH_MAX + 1] = "";
+	cow_errno r = 0;
 
-	if (r == 0 && engine_flag(args, "choose_port"))
+	name = engine_text_or_null(args, "name");
+	if (!name) {
+		cow_branch_each(g->store, note_default, standard);
+		name = standard;
+	}
+	if (engine_flag(args, "choose_port"))
 		r = choose_port(g, name, wanted, &port, e);
 	if (r == 0)
 		r = cow_branch_get(g->store, name, &b, e);
