@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# scale.sh: what becomes of create and of reads when there is a lot of everything?
+#
+# Four axes, one at a time, on cowfs: depth of forks (each level has rewritten some blocks of the
+# database), snapshots on one branch (a block rewritten between any two), number of branches, size of
+# the base. A rewritten block keeps its contents, so the databases are the same everywhere.
+. "$(dirname "$0")/lib.sh"
+bench_begin "$@"
+
+rounded=${SCALE_ROUNDS:-1}
+
+# rewrite BRANCH N: block N (modulo its length) of the largest file gets written with what it holds.
+rewrite() {
+	local file blocks at
+	file=$(largest_file "$WORK/branches/$1")
+	blocks=$(($(stat -c %s "$file") / 8192))
+	at=$(($2 * 7919 % blocks))
+	dd if="$file" of="$file" bs=8192 skip="$at" seek="$at" count=1 conv=notrunc,fsync status=none
+}
+
+# figures AXIS X PARENT: on a branch of PARENT.
+figures() {
+	local began n=0
+	"$BENCH/ask" "$STORE" branch.create "{\"name\": \"ax-%d\", \"parent\": \"$3\"}" "$CREATES" |
+		awk '{ print $1 / 1000 }' >"$WORK/ms"
+	record "$1-create" "" cowfs "$(percentile 50 <"$WORK/ms")" ms less "ask branch.create" "$2"
+	"$BENCH/ask" "$STORE" branch.delete '{"names": ["ax-%d"]}' "$CREATES" >/dev/null
+	branch_make cowfs ax "$3"
+	began=${EPOCHREALTIME/./}
+	server_start cowfs ax
+	psql -XAtq postgres -c 'SELECT 1' >/dev/null
+	took "$began"
+	record "$1-first-row" "" cowfs "$MS" ms less "cowfs start; SELECT 1" "$2"
+	[[ $1 == base ]] && return
+	query 'SELECT count(*) FROM pgbench_accounts' >/dev/null
+	query 'SELECT count(*) FROM pgbench_accounts' >/dev/null
+	AXIS=$2 record_tps "$1-select" warm cowfs -S -c 8 -j 2 -T "$SELECT"
+}
+
+# each AXIS FUNCTION X...: figures at every place, interleaved.
+each() {
+	local axis=$1 function=$2 x
+	shift 2
+	for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do
+		for x in "$@"; do cell "$axis" cowfs at "$axis" "$x" "$("$function" "$x")"; done
+	done
+}
+at() { figures "$2" "$3" "$4"; }
+
+# --- depth ---
+depth_name() { (($1)) && echo "depth$1" || echo main; }
+depth_make() {
+	local n k last
+	last=$(printf '%s\n' $DEPTHS | sort -n | tail -1)
+	for ((n = 1; n <= last; n++)); do
+		"$COWFS" --store "$STORE" -q branch create "depth$n" --parent "$(depth_name $((n - 1)))" >/dev/null
+		for k in 1 2 3 4; do rewrite "depth$n" $((n * 4 + k)); done
+	done
+}
+
+# --- snapshots ---
+snapshots_name() { (($1)) && echo "snaps$1" || echo main; }
+snapshots_make() {
+	local x n
+	for x in $SNAPSHOTS; do
+		((x)) || continue
+		"$COWFS" --store "$STORE" -q branch create "snaps$x" --parent main >/dev/null
+		for ((n = 1; n <= x; n++)); do
+			rewrite "snaps$x" "$n"
+			"$BENCH/ask" "$STORE" snapshot.create "{\"branch\": \"snaps$x\", \"name\": \"s%d\"}" 1 "$n"
+		done | percentile 50 >"$WORK/p50"
+		record snapshot-create p50 cowfs "$(awk '{ print $1 / 1000 }' "$WORK/p50")" ms less \
+			"ask snapshot.create, x times on one branch" "$x"
+	done
+}
+
+# --- branches ---
+count_axis() {
+	local x have=0
+	for x in $COUNTS; do
+		"$BENCH/ask" "$STORE" branch.create '{"name": "crowd-%d", "parent": "main"}' \
+			$((x - have)) $((have + 1)) >/dev/null
+		have=$x
+		for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do cell branches cowfs at branches "$x" main; done
+		ROUND=1 record daemon-rss "" cowfs "$(daemon_rss_mib)" MiB less "VmRSS of the daemon" "$x"
+	done
+	"$BENCH/ask" "$STORE" branch.delete '{"names": ["crowd-%d"]}' "$have" >/dev/null
+	quiesce
+}
+daemon_rss_mib() {
+	awk '/^VmRSS/ { print $2 / 1024 }' \
+		"/proc/$("$COWFS" --store "$STORE" status -o json | jq .pid)/status"
+}
+
+# --- size of the base: above 10 GiB the files are holes ---
+base_axis() {
+	local x
+	for x in $BASES_MIB; do
+		ROUND=1
+		size_make "$x" || { record_missing base cowfs "no room for $x MiB" && continue; }
+		for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do cell base cowfs at base "$x" "size$x"; done
+		"$COWFS" --store "$STORE" -q branch delete "size$x" --yes >/dev/null
+		quiesce
+	done
+}
+size_make() {
+	local data=$WORK/size n dir free
+	free=$(df --output=avail -B1M "$WORK/cowfs" | tail -1)
+	(($1 > 10240 || free > $1 + 512)) || return 1
+	as_postgres initdb -D "$data" -A trust -U postgres -E UTF8 --no-locale >/dev/null
+	dir=$data/base/5
+	[[ -d $dir ]] || dir=$(ls -d "$data"/base/* | tail -1)
+	head -c 64M /dev/urandom >"$WORK/noise"
+	for ((n = 0; n < $1 / 64; n++)); do
+		if (($1 > 10240)); then
+			truncate -s 64M "$dir/$((70000 + n))"
+		else
+			cp "$WORK/noise" "$dir/$((70000 + n))"
+		fi
+	done
+	chown -R postgres:postgres "$dir"
+	"$COWFS" --store "$STORE" -q import "$data" "size$1" >/dev/null
+	rm -rf -- "$data" "$WORK/noise"
+}
+
+if wanted cowfs; then
+	note "scale: forks"
+	ROUND=1 depth_make
+	each depth depth_name $DEPTHS
+	note "scale: snapshots"
+	ROUND=1 snapshots_make
+	each snapshots snapshots_name $SNAPSHOTS
+	count_axis
+	base_axis
+fi
+bench_end
