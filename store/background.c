@@ -15,7 +15,7 @@
 #include "store/recover.h"
 #include "store/space.h"
 
-enum { TICK_MS = 1000, COMMIT_TICKS = 20 };
+enum { TICK_MS = 1000, COMMIT_TICKS = 20, GC_TICKS = 300 };
 
 void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t first,
 			 uint64_t blocks)
@@ -183,6 +183,18 @@ cow_errno cow_store_sync(struct cow_store *s)
 	return cow_store_commit_names(s, s->name_seq);
 }
 
+/* What was overwritten or unlinked in a closed epoch is garbage once the epoch's point is gone, and
+ * nobody says so. */
+static void mark_written(struct cow_store *s)
+{
+	struct cow_live *l;
+	WITH_LOCK(&s->lives_lock);
+
+	TAILQ_FOREACH (l, &s->lives, entry)
+		if (!l->readonly && !l->stale && l->head_written)
+			cow_background_gc(s, l->chain[0].lineage);
+}
+
 static void tick(struct cow_store *s, unsigned n, bool gc)
 {
 	if (atomic_load(&s->cached_bytes) > s->options.cache_bytes)
@@ -190,6 +202,8 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 	cow_background_trims(s);
 	if (n % COMMIT_TICKS == 0)
 		commit_all(s);
+	if (n % GC_TICKS == 0)
+		mark_written(s);
 	cow_commit_number_keep(s);
 	if (gc) {
 		struct cow_gc_result got = {0};

@@ -61,10 +61,10 @@ cow_errno cow_names_unset(struct cow_live *l, struct cow_batch *b, uint64_t dir,
 	struct cow_name_rec older;
 	cow_errno r = find_in(l->s, before, dir, name, &older);
 
+	/* With any older entry of our own, even a whiteout, ours stays: gc may just be dropping
+	 * that one because ours is newer. */
 	if (r == -ENOENT)
 		r = find_from(l, 1, dir, name, &older);
-	else if (r == 0 && older.ino == 0)
-		r = -ENOENT;
 	if (r == 0)
 		cow_names_set(l, b, dir, name, &whiteout);
 	else if (r == -ENOENT)

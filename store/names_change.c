@@ -246,17 +246,28 @@ static int look_inside(const char *name, uint64_t ino, uint32_t type, void *arg)
 	return ino == x->dir ? 1 : cow_names_each(x->l, ino, look_inside, x);
 }
 
-static cow_errno no_loop(struct cow_live *l, const struct ends *n)
+static cow_errno not_into(struct cow_live *l, struct cow_inode *moved, struct cow_inode *dir)
 {
-	struct inside x = {l, n->to_dir->ino};
+	struct inside x = {l, dir->ino};
 	int r;
 
-	if (!S_ISDIR(n->moved->attr.mode) || n->from_dir == n->to_dir)
+	if (!moved || !S_ISDIR(moved->attr.mode))
 		return 0;
-	if (n->moved == n->to_dir)
+	if (moved == dir)
 		return -EINVAL;
-	r = cow_names_each(l, n->moved->ino, look_inside, &x);
+	r = cow_names_each(l, moved->ino, look_inside, &x);
 	return r == 1 ? -EINVAL : r;
+}
+
+static cow_errno no_loop(struct cow_live *l, const struct ends *n, unsigned flags)
+{
+	cow_errno r = 0;
+
+	if (n->from_dir != n->to_dir)
+		r = not_into(l, n->moved, n->to_dir);
+	if (r == 0 && n->from_dir != n->to_dir && (flags & RENAME_EXCHANGE))
+		r = not_into(l, n->victim, n->from_dir);
+	return r;
 }
 
 static cow_errno find_end(struct cow_live *l, struct cow_inode *dir, const char *name,
@@ -315,7 +326,7 @@ static cow_errno rename_ends(struct cow_live *l, struct ends *n, unsigned flags)
 		return r;
 	if (n->victim && (flags & RENAME_NOREPLACE))
 		return -EEXIST;
-	if ((r = no_loop(l, n)) < 0)
+	if ((r = no_loop(l, n, flags)) < 0)
 		return r;
 	if (n->victim == n->moved)
 		return 0; /* two names of one file: POSIX wants nothing done */

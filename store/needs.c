@@ -74,6 +74,7 @@ struct pass {
 	/* of the inode under work */
 	struct versions inode;
 	struct cow_inode_rec *recs; /* decoded inode versions, inode.n of them */
+	bool orphan;                /* without a name, but open */
 	uint64_t next_chunk;        /* chunks below it were seen */
 };
 
@@ -167,12 +168,14 @@ static cow_errno set_bits(struct bitset *b, uint64_t epoch, uint32_t first, uint
 	return 0;
 }
 
-/* What an inode version says at a point: NULL if it is not there (never made, or nlink 0). */
+/* What an inode version says at a point: NULL if it is not there (never made, or nlink 0 and not
+ * open). */
 static const struct cow_inode_rec *inode_at(const struct pass *w, uint64_t epoch)
 {
 	size_t k = newest_at(&w->inode, epoch);
+	bool open = w->orphan && epoch == w->p->head;
 
-	return k < w->inode.n && w->recs[k].attr.nlink ? &w->recs[k] : NULL;
+	return k < w->inode.n && (w->recs[k].attr.nlink || open) ? &w->recs[k] : NULL;
 }
 
 static cow_errno add_origin(struct bitset *b, const struct cow_inode_rec *i, uint64_t chunk)
@@ -298,6 +301,14 @@ static int walk_chunks(struct pass *w)
 	return r;
 }
 
+static bool is_orphan(const struct pass *w)
+{
+	CLEANUP(cow_buf_release) struct cow_buf v = {0};
+	struct cow_key k = cow_key_orphan(w->lineage, cow_key_number(w->group.at[0].key.data, 1));
+
+	return cow_kv_get(w->s->kv, k.b, k.len, &v) == 0;
+}
+
 static int finish_inode(struct pass *w)
 {
 	CLEANUP_FREE bool *keep = calloc(w->group.n, sizeof(*keep));
@@ -310,10 +321,11 @@ static int finish_inode(struct pass *w)
 		r = cow_inode_decode(w->group.at[k].val.data, w->group.at[k].val.len, &w->recs[k]);
 	if (r == 0) {
 		w->inode = w->group;
+		w->orphan = w->p->head && !w->recs[0].attr.nlink && is_orphan(w);
 		mark_kept(w, &w->group, keep);
 		/* An end with nothing older to end is garbage itself. */
-		for (size_t k = w->group.n; k > 0 && (!keep[k - 1] || !w->recs[k - 1].attr.nlink);
-		     k--)
+		for (size_t k = w->group.n;
+		     k > 0 && !w->orphan && (!keep[k - 1] || !w->recs[k - 1].attr.nlink); k--)
 			keep[k - 1] = w->p->head && w->group.at[k - 1].epoch >= w->p->head;
 		r = S_ISREG(w->recs[0].attr.mode) ? walk_chunks(w) : 0;
 	}
