@@ -225,12 +225,12 @@ pg_pid() { head -1 "$1/postmaster.pid"; }
 pg_kill() {
 	local sock pid children
 	sock=$(pg_sock "$1")
-	pid=${server_pid[$sock]}
+	pid=${server_pid[$sock]:-$(pg_pid "$1")}
 	children=$(pgrep -P "$pid" || true)
 	# shellcheck disable=SC2086
 	kill -9 "$pid" $children 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
-	for pid in $children; do eventually 20 not_running "$pid"; done
+	for pid in $pid $children; do eventually 20 not_running "$pid"; done
 	unset "server_pid[$sock]"
 }
 not_running() { [[ ! -d /proc/$1 ]] || [[ $(cut -d' ' -f3 "/proc/$1/stat" 2>/dev/null) == Z ]]; }
@@ -241,6 +241,15 @@ pg_client() { # pg_client DIR PROGRAM [arguments]
 	local dir=$1 program=$2
 	shift 2
 	as_pg "$PGBIN/$program" -h "$(pg_sock "$dir")" -p 5432 -U postgres "$@"
+}
+# pg_client_background DIR LOG PROGRAM [arguments]: sets $client, the process itself and not a shell around it.
+pg_client_background() {
+	local dir=$1 log=$2 program=$3 user=()
+	shift 3
+	[[ $(id -u) != 0 ]] || user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+	"${user[@]}" "$PGBIN/$program" -h "$(pg_sock "$dir")" -p 5432 -U postgres "$@" >"$log" 2>&1 </dev/null &
+	client=$!
+	on_exit "kill $client"
 }
 amcheck() { pg_client "$1" pg_amcheck --heapallindexed --install-missing -d "${2:-postgres}" </dev/null >"$T/.amcheck" 2>&1 ||
 	fail "pg_amcheck on $1: $(head -n 20 "$T/.amcheck")"; }

@@ -12,24 +12,23 @@ import_main
 main=$M/main
 pg_start "$main" -c checkpoint_timeout=30s -c max_wal_size=64MB
 pg_client "$main" pgbench -i -q -s 5 postgres >"$T/pgbench.init" 2>&1
-as_pg touch "$(pg_sock "$main")/pgbench.log"
-pg_client "$main" pgbench -n -c 8 -j 2 -T 36000 -P 5 postgres >"$(pg_sock "$main")/pgbench.log" 2>&1 </dev/null &
-bench=$!
-on_exit "pkill -P $bench; kill $bench"
+pg_client_background "$main" "$T/pgbench.log" pgbench -n -c 8 -j 2 -T 3600 -P 1 postgres
 sleep 2
 names=()
 for ((k = 1; k <= snapshots; k++)); do
 	cowfs -q snapshot create main "s$k" >&2
+	sleep 0.1
 	if ((k % (snapshots / branches) == 0)); then
 		branch "b$k" --parent main
 		names+=("b$k")
 	fi
-	kill -0 $bench 2>/dev/null || fail "pgbench ended: $(tail -5 "$(pg_sock "$main")/pgbench.log")"
+	kill -0 "$client" 2>/dev/null || fail "pgbench ended: $(tail -5 "$T/pgbench.log")"
 done
-pkill -INT -P $bench pgbench || kill -INT $bench
-wait $bench || true
-lacks "$(<"$(pg_sock "$main")/pgbench.log")" "ERROR"
-lacks "$(<"$(pg_sock "$main")/pgbench.log")" "aborted"
+kill "$client"
+wait "$client" || true
+lacks "$(<"$T/pgbench.log")" "ERROR"
+lacks "$(<"$T/pgbench.log")" "aborted"
+contains "$(<"$T/pgbench.log")" "tps"
 same "$(pgbench_sums "$main")" t "sums of main"
 for ((k = every; k <= snapshots; k += every)); do
 	branch "from-s$k" --parent "main@s$k"
