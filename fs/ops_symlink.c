@@ -64,14 +64,14 @@ static cow_errno target_to_store(struct cow_mount *m, const struct cow_node *dir
 		}
 		if (strlen(target) >= PATH_MAX)
 			return -ENAMETOOLONG;
-		strcpy(ret, target);
+		memcpy(ret, target, strlen(target) + 1);
 		return 0;
 	}
 	if ((size_t)depth * 3 + strlen(rest) + 2 > PATH_MAX)
 		return -ENAMETOOLONG;
 	for (; depth > 0; depth--, at += 3)
 		memcpy(ret + at, "../", 3);
-	strcpy(ret + at, *rest || at ? rest : ".");
+	snprintf(ret + at, PATH_MAX - at, "%s", *rest || at ? rest : ".");
 	return 0;
 }
 

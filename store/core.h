@@ -240,8 +240,8 @@ cow_errno cow_inode_make(struct cow_live *l, uint64_t ino, const struct cow_name
 /* Put the record as of now, with the size and limits last committed. Holds i->commit. */
 void cow_inode_put_record(struct cow_inode *i, struct cow_batch *b);
 void cow_inode_mark(struct cow_inode *i, unsigned dirty); /* holds map */
-void cow_inode_unmark(struct cow_inode *i);               /* off the list if clean; holds commit, takes map */
-void cow_inode_touch(struct cow_inode *i);                /* mtime, ctime = now; holds map */
+void cow_inode_unmark(struct cow_inode *i); /* off the list if clean; holds commit, takes map */
+void cow_inode_touch(struct cow_inode *i);  /* mtime, ctime = now; holds map */
 struct timespec cow_now(void);
 /* What the map says of an earlier failure; at load. */
 bool cow_inode_on_record(struct cow_live *l, uint64_t ino);

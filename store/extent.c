@@ -316,3 +316,10 @@ cow_errno cow_extent_sync(struct cow_extents *t, struct cow_extent *x)
 	x->fresh_name = false;
 	return 0;
 }
+
+void cow_extent_synced(struct cow_extents *t, struct cow_extent *x, bool durable)
+{
+	if (durable)
+		x->fresh_name = false;
+	cow_extent_unpin(t, x);
+}

@@ -39,5 +39,8 @@ void cow_extent_seal(struct cow_extents *t, struct cow_extent *x);
 /* Data of the file, and its name when it is new, become durable. The caller holds a pin. */
 cow_errno cow_extent_sync(struct cow_extents *t, struct cow_extent *x);
 
+/* A sync of the whole host file system did it (`durable`) or failed; gives up the caller's pin. */
+void cow_extent_synced(struct cow_extents *t, struct cow_extent *x, bool durable);
+
 /* Host paths, relative to the store's directory. */
 void cow_extent_path(uint64_t lineage, uint64_t epoch, uint64_t ino, char ret[64]);

@@ -11,6 +11,7 @@
 #include "store/branch.h"
 #include "tools/branch_columns.h"
 #include "tools/pg.h"
+#include "tools/pgsettle.h"
 
 static const struct output_column record[] = {
     {"name", "Name", OUTPUT_TEXT, NULL},
@@ -60,7 +61,10 @@ static int create_run(struct command_call *call)
 		r = -errno;
 		return cow_fail(&call->error, r, "cannot read %s: %s", seed, strerror(-r));
 	}
-	r = command_ask(call, "branch.create", create_args(call), &result);
+	if (!command_option(call, "empty"))
+		r = pgsettle(call, command_option(call, "parent"));
+	if (r == 0)
+		r = command_ask(call, "branch.create", create_args(call), &result);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
 		r = pg_seed(call, call->argv[0], seed);
 	if (r == 0)

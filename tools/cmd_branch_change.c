@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cowfs branch reset, restore, promote, delete: what replaces or destroys contents. */
 #include "tools/commands.h"
+#include "tools/pgsettle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,20 @@ static const struct command_option yes_only[] = {
 
 /* --- reset --- */
 
+/* The parent that a reset without --parent starts from; NULL when there is none to settle. */
+static int settle_parent(struct command_call *call, const char *name)
+{
+	json_t *branch = NULL;
+	const char *parent;
+	int r = command_ask(call, "branch.get", json_pack("{s:s}", "name", name), &branch);
+
+	parent = r == 0 ? json_string_value(json_object_get(branch, "parent")) : NULL;
+	if (parent && *parent)
+		r = pgsettle(call, parent);
+	json_decref(branch);
+	return r;
+}
+
 static int reset_run(struct command_call *call)
 {
 	const char *parent = command_option(call, "parent");
@@ -24,6 +39,8 @@ static int reset_run(struct command_call *call)
 
 	snprintf(what, sizeof(what), "throw away the contents of %s", call->argv[0]);
 	r = command_confirm(call, what, call->argv[0]);
+	if (r == 0)
+		r = parent ? pgsettle(call, parent) : settle_parent(call, call->argv[0]);
 	if (r < 0)
 		return r;
 	return command_verb(call, "branch.reset",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cowfs snapshot create and list, cowfs log. */
 #include "tools/commands.h"
+#include "tools/pgsettle.h"
 
 /* --- create --- */
 
@@ -15,7 +16,10 @@ static const struct output_spec record_spec = {.columns = record};
 static int create_run(struct command_call *call)
 {
 	const char *name = call->argc > 1 ? call->argv[1] : NULL;
+	int r = pgsettle(call, call->argv[0]);
 
+	if (r < 0)
+		return r;
 	return command_verb(call, "snapshot.create",
 			    json_pack("{s:s,s:s*,s:s*}", "branch", call->argv[0], "name", name,
 				      "message", command_option(call, "message")),
