@@ -29,10 +29,14 @@ struct cow_extent {
 	_Atomic int pins;
 	_Atomic bool used; /* since the hand last came by */
 	bool writable;     /* the open descriptor is; changes only while nobody has a pin */
-	_Atomic bool sealed, fresh_name;
+	_Atomic bool sealed;
+	_Atomic bool fresh_name; /* its name may not be durable yet */
+	_Atomic bool named;      /* its name was made durable through this object */
 	int fd;
 	TAILQ_ENTRY(cow_extent) ring; /* of open ones; table lock */
 };
+
+enum { KNOWN = 1024 };
 
 struct cow_extents {
 	pthread_mutex_t lock;
@@ -40,6 +44,9 @@ struct cow_extents {
 	uint32_t max_files, n_open, n_buckets, n_extents;
 	struct cow_extent **buckets;
 	TAILQ_HEAD(, cow_extent) open;
+	struct known {
+		uint64_t lineage, epoch;
+	} known[KNOWN]; /* whose directories are durable; a cache */
 };
 
 void cow_extent_path(uint64_t lineage, uint64_t epoch, uint64_t ino, char ret[64])
@@ -207,7 +214,7 @@ static int open_head(struct cow_extents *t, struct cow_extent *x, const char *pa
 	cow_errno r;
 
 	if (fd == -EEXIST)
-		return cow_os_open(t->dirfd, path, O_RDWR, 0);
+		fd = cow_os_open(t->dirfd, path, O_RDWR, 0);
 	if (fd == -ENOENT) {
 		snprintf(dir, sizeof(dir), "ext/%016" PRIx64, x->lineage);
 		if ((r = cow_os_mkdir(t->dirfd, dir, 0700)) < 0)
@@ -217,8 +224,9 @@ static int open_head(struct cow_extents *t, struct cow_extent *x, const char *pa
 			return r;
 		fd = cow_os_open(t->dirfd, path, O_RDWR | O_CREAT, 0600);
 	}
+	/* Also of a file that was there: whoever made it may have gone without syncing its name. */
 	if (fd >= 0)
-		x->fresh_name = true;
+		x->fresh_name = !x->named;
 	return fd;
 }
 
@@ -297,6 +305,31 @@ void cow_extent_seal(struct cow_extents *t, struct cow_extent *x)
 	x->sealed = true; /* the last user closes it */
 }
 
+/* The directories above the file were synced by this process: once for each epoch is enough. */
+static bool parents_known(struct cow_extents *t, const struct cow_extent *x, bool learn)
+{
+	struct known *k = &t->known[(x->lineage * 31 + x->epoch) % KNOWN];
+	WITH_LOCK(&t->lock);
+
+	if (learn)
+		*k = (struct known){x->lineage, x->epoch};
+	return k->lineage == x->lineage && k->epoch == x->epoch;
+}
+
+static cow_errno sync_parents(struct cow_extents *t, struct cow_extent *x)
+{
+	char dir[64];
+	cow_errno r;
+
+	if (parents_known(t, x, false))
+		return 0;
+	snprintf(dir, sizeof(dir), "ext/%016" PRIx64, x->lineage);
+	if ((r = cow_os_sync_dir(t->dirfd, dir)) < 0 || (r = cow_os_sync_dir(t->dirfd, "ext")) < 0)
+		return r;
+	parents_known(t, x, true);
+	return 0;
+}
+
 cow_errno cow_extent_sync(struct cow_extents *t, struct cow_extent *x)
 {
 	char dir[64];
@@ -306,20 +339,19 @@ cow_errno cow_extent_sync(struct cow_extents *t, struct cow_extent *x)
 		return cow_os_fdatasync(x->fd);
 	if ((r = cow_os_fsync(x->fd)) < 0)
 		return r;
-	/* The names above it too: the directories may be as new as the file. */
 	snprintf(dir, sizeof(dir), "ext/%016" PRIx64 "/%016" PRIx64, x->lineage, x->epoch);
-	if ((r = cow_os_sync_dir(t->dirfd, dir)) < 0)
+	if ((r = cow_os_sync_dir(t->dirfd, dir)) < 0 || (r = sync_parents(t, x)) < 0)
 		return r;
-	snprintf(dir, sizeof(dir), "ext/%016" PRIx64, x->lineage);
-	if ((r = cow_os_sync_dir(t->dirfd, dir)) < 0 || (r = cow_os_sync_dir(t->dirfd, "ext")) < 0)
-		return r;
+	x->named = true;
 	x->fresh_name = false;
 	return 0;
 }
 
 void cow_extent_synced(struct cow_extents *t, struct cow_extent *x, bool durable)
 {
-	if (durable)
+	if (durable) {
+		x->named = true;
 		x->fresh_name = false;
+	}
 	cow_extent_unpin(t, x);
 }
