@@ -248,11 +248,12 @@ cow_errno cow_background_start(struct cow_store *s)
 	int r = pthread_create(&s->worker, NULL, run, s);
 
 	s->worker_runs = r == 0;
-	return -r;
+	return r ? -r : cow_summer_start(s);
 }
 
 void cow_background_stop(struct cow_store *s)
 {
+	cow_summer_stop(s);
 	if (!s->worker_runs)
 		return;
 	pthread_mutex_lock(&s->worker_lock);

@@ -29,7 +29,7 @@ struct cow_point {
 	uint64_t lineage, epoch;
 };
 
-struct cow_gc; /* gc.c */
+struct cow_summer; /* summer.c */
 
 struct cow_store {
 	char *path;
@@ -69,6 +69,7 @@ struct cow_store {
 	size_t n_gc_marks, cap_gc_marks;
 	bool gc_all;                  /* look at every lineage */
 	TAILQ_HEAD(, cow_trim) trims; /* worker_lock */
+	struct cow_summer *summer;    /* NULL without background work */
 	char boot_id[64];
 };
 
@@ -293,6 +294,12 @@ void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino,
 /* The lineage lost a point: look at it soon. 0 = look at all of them. */
 void cow_background_gc(struct cow_store *s, uint64_t lineage);
 void cow_background_trims(struct cow_store *s); /* now, in the caller's thread */
+
+/* --- summer.c --- */
+cow_errno cow_summer_start(struct cow_store *s);
+void cow_summer_stop(struct cow_store *s);
+void cow_summer_want(struct cow_summer *m,
+		     uint64_t lineage); /* an epoch was closed; NULL is fine */
 
 /* --- refs.c --- */
 struct cow_ref {

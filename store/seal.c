@@ -171,5 +171,6 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 	    (r = open_next_epoch(l)) < 0 || (r = close_epoch(l)) < 0)
 		return cow_fail(e, r, "cannot close the epoch: %s", strerror(-r));
 	*ret = (struct cow_point){l->chain[0].lineage, cow_head(l) - 1};
+	cow_summer_want(l->s->summer, ret->lineage);
 	return 0;
 }

@@ -20,10 +20,17 @@ static cow_errno load(struct cow_store *s, const struct cow_key *k, struct cow_s
 
 static const uint64_t *find(const struct cow_sum_rec *rec, uint32_t block)
 {
-	for (uint32_t k = 0; k < rec->n; k++)
-		if (rec->of[k].block == block)
-			return &rec->of[k].sum;
-	return NULL;
+	uint32_t lo = 0, hi = rec->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (rec->of[mid].block < block)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < rec->n && rec->of[lo].block == block ? &rec->of[lo].sum : NULL;
 }
 
 /* Sums known before and sums of now, in block order; what is no longer needed is left out. */
@@ -51,6 +58,7 @@ static cow_errno save(struct cow_store *s, const struct cow_key *k, const struct
 }
 
 struct check {
+	bool only_new; /* blocks with a sum are not read */
 	int (*bad)(uint64_t block, cow_errno r, void *arg);
 	void *arg;
 	uint64_t *checked, *made;
@@ -61,9 +69,14 @@ static int check_block(int fd, uint64_t block, const uint64_t *known, struct fre
 {
 	uint8_t buf[COW_BLOCK];
 	uint32_t at = (uint32_t)(block % COW_CHUNK_BLOCKS);
-	cow_errno r = fd < 0 ? fd : cow_os_pread(fd, buf, sizeof(buf), block * COW_BLOCK);
+	cow_errno r;
 	uint64_t sum;
 
+	if (known && c->only_new) {
+		keep(f, at, *known);
+		return 0;
+	}
+	r = fd < 0 ? fd : cow_os_pread(fd, buf, sizeof(buf), block * COW_BLOCK);
 	if (r < 0) {
 		if (known)
 			keep(f, at, *known);
@@ -72,7 +85,7 @@ static int check_block(int fd, uint64_t block, const uint64_t *known, struct fre
 	sum = cow_codec_sum(buf, sizeof(buf));
 	keep(f, at, known ? *known : sum);
 	if (known) {
-		(*c->checked)++;
+		(*c->checked)++; /* never NULL when sums are compared */
 		return *known == sum ? 0 : c->bad(block, -EILSEQ, c->arg);
 	}
 	if (!c->made)
@@ -82,11 +95,9 @@ static int check_block(int fd, uint64_t block, const uint64_t *known, struct fre
 	return 0;
 }
 
-int cow_sums_check(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
-		   const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
-		   void *arg, uint64_t *checked, uint64_t *made)
+static int walk(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
+		const uint64_t bits[16], const struct check *c)
 {
-	const struct check c = {bad, arg, checked, made};
 	CLEANUP_FREE struct cow_sum_rec *known = malloc(sizeof(*known));
 	CLEANUP_FREE struct fresh *f = calloc(1, sizeof(*f));
 	struct cow_key k = cow_key_sum(at.lineage, at.epoch, ino, chunk);
@@ -98,11 +109,29 @@ int cow_sums_check(struct cow_store *s, struct cow_point at, uint64_t ino, uint6
 	fd = cow_extent_pin(s->extents, x, false);
 	for (uint32_t b = 0; r == 0 && b < COW_CHUNK_BLOCKS; b++)
 		if (bits[b / 64] >> b % 64 & 1)
-			r = check_block(fd, chunk * COW_CHUNK_BLOCKS + b, find(known, b), f, &c);
+			r = check_block(fd, chunk * COW_CHUNK_BLOCKS + b, find(known, b), f, c);
 	if (fd >= 0)
 		cow_extent_unpin(s->extents, x);
 	cow_extent_put(s->extents, x);
 	if (r == 0 && f->changed)
 		r = save(s, &k, &f->rec);
 	return r;
+}
+
+int cow_sums_check(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
+		   const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
+		   void *arg, uint64_t *checked, uint64_t *made)
+{
+	const struct check c = {false, bad, arg, checked, made};
+
+	return walk(s, at, ino, chunk, bits, &c);
+}
+
+int cow_sums_make(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
+		  const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
+		  void *arg, uint64_t *made)
+{
+	const struct check c = {true, bad, arg, NULL, made};
+
+	return walk(s, at, ino, chunk, bits, &c);
 }

@@ -13,3 +13,8 @@
 int cow_sums_check(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
 		   const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
 		   void *arg, uint64_t *checked, uint64_t *made);
+
+/* Sums for those blocks that have none; the others are not read. */
+int cow_sums_make(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t chunk,
+		  const uint64_t bits[16], int (*bad)(uint64_t block, cow_errno r, void *arg),
+		  void *arg, uint64_t *made);
