@@ -200,6 +200,7 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 	if (atomic_load(&s->cached_bytes) > s->options.cache_bytes)
 		cow_chunks_evict(s);
 	cow_background_trims(s);
+	cow_compact_run(s);
 	if (n % COMMIT_TICKS == 0)
 		commit_all(s);
 	if (n % GC_TICKS == 0)

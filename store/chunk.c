@@ -199,6 +199,8 @@ static cow_errno insert(struct cow_inode *i, uint64_t chunk, const uint16_t *src
 	}
 	i->chunks[chunk] = c;
 	*ret = c;
+	if (cow_compact_is_due(i, c))
+		cow_compact_later(i, chunk);
 	return 0;
 }
 

@@ -67,9 +67,11 @@ struct cow_store {
 	bool worker_runs, worker_stop, gc_wanted; /* worker_lock */
 	uint64_t *gc_marks;                       /* lineages that lost a point; worker_lock */
 	size_t n_gc_marks, cap_gc_marks;
-	bool gc_all;                  /* look at every lineage */
-	TAILQ_HEAD(, cow_trim) trims; /* worker_lock */
-	struct cow_summer *summer;    /* NULL without background work */
+	bool gc_all;                        /* look at every lineage */
+	TAILQ_HEAD(, cow_trim) trims;       /* worker_lock */
+	TAILQ_HEAD(, cow_compact) compacts; /* worker_lock */
+	uint32_t n_compacts;
+	struct cow_summer *summer; /* NULL without background work */
 	char boot_id[64];
 };
 
@@ -79,6 +81,12 @@ struct cow_trim {
 	TAILQ_ENTRY(cow_trim) entry;
 	struct cow_point at;
 	uint64_t ino, first, blocks; /* blocks UINT64_MAX = the whole file: unlink */
+};
+
+/* A chunk that lies in too many extent files. */
+struct cow_compact {
+	TAILQ_ENTRY(cow_compact) entry;
+	uint64_t incarnation, ino, chunk;
 };
 
 struct cow_live {
@@ -294,6 +302,11 @@ void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino,
 /* The lineage lost a point: look at it soon. 0 = look at all of them. */
 void cow_background_gc(struct cow_store *s, uint64_t lineage);
 void cow_background_trims(struct cow_store *s); /* now, in the caller's thread */
+
+/* --- compact.c --- */
+bool cow_compact_is_due(struct cow_inode *i, const struct cow_chunk *c); /* holds map */
+void cow_compact_later(struct cow_inode *i, uint64_t chunk);
+void cow_compact_run(struct cow_store *s); /* everything that is due, in the caller's thread */
 
 /* --- summer.c --- */
 cow_errno cow_summer_start(struct cow_store *s);

@@ -169,16 +169,22 @@ static struct cow_store *store_new(const char *path, const struct cow_store_opti
 	pthread_cond_init(&s->worker_wake, NULL);
 	TAILQ_INIT(&s->lives);
 	TAILQ_INIT(&s->trims);
+	TAILQ_INIT(&s->compacts);
 	return s;
 }
 
 static void store_free(struct cow_store *s)
 {
+	struct cow_compact *c;
 	struct cow_trim *t;
 
 	while ((t = TAILQ_FIRST(&s->trims))) {
 		TAILQ_REMOVE(&s->trims, t, entry);
 		free(t);
+	}
+	while ((c = TAILQ_FIRST(&s->compacts))) {
+		TAILQ_REMOVE(&s->compacts, c, entry);
+		free(c);
 	}
 	cow_extents_close(s->extents);
 	if (s->kv)

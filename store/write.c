@@ -69,17 +69,13 @@ static int owns_all(struct cow_inode *i, struct span s)
 	return 1;
 }
 
-/* After the host write: times, size, and the pin that keeps unsynced data open. map held. */
-static void written(struct cow_inode *i, struct cow_extent *x, uint64_t end, unsigned dirty)
+/* After the host write, whose pin the caller still has: unsynced data keeps a pin of its own. map
+ * held. */
+static void written(struct cow_inode *i, struct cow_extent *x, unsigned dirty)
 {
-	cow_inode_touch(i);
 	if ((dirty & COW_DIRTY_DATA) && !(i->dirty & COW_DIRTY_DATA))
-		cow_extent_pin(i->live->s->extents, x, true); /* ours is held: cannot fail */
-	if (end > i->attr.size) {
-		i->attr.size = end;
-		dirty |= COW_DIRTY_META;
-	}
-	cow_inode_mark(i, dirty | COW_DIRTY_TIME);
+		cow_extent_pin(i->live->s->extents, x, true); /* cannot fail: it is open */
+	cow_inode_mark(i, dirty);
 }
 
 /* On 0 the caller has a pin of `x` to give up. */
@@ -130,7 +126,8 @@ static int write_in_place(struct cow_inode *i, const void *buf, uint64_t off, si
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&i->map);
-	written(i, x, 0, dsync ? 0 : COW_DIRTY_DATA);
+	cow_inode_touch(i);
+	written(i, x, dsync ? 0 : COW_DIRTY_DATA);
 	pthread_mutex_unlock(&i->map);
 	cow_extent_unpin(i->live->s->extents, x);
 	*ret_durable = dsync;
@@ -234,7 +231,7 @@ cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, s
 		return r;
 	pthread_mutex_lock(&i->map);
 	r = own_blocks(i, span_of(lo, (size_t)(hi - lo)));
-	written(i, x, 0, COW_DIRTY_DATA);
+	written(i, x, COW_DIRTY_DATA);
 	pthread_mutex_unlock(&i->map);
 	cow_extent_unpin(i->live->s->extents, x);
 	return r;
@@ -257,6 +254,7 @@ static cow_errno write_with_lock(struct cow_inode *i, const void *buf, uint64_t 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&i->map);
+	cow_inode_touch(i);
 	if (end > i->attr.size) {
 		i->attr.size = end;
 		cow_inode_mark(i, COW_DIRTY_META);
