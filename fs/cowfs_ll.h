@@ -46,7 +46,7 @@ struct cow_mount {
 	pthread_key_t scratch; /* a buffer of COW_READ_MAX for each thread that reads */
 	bool have_scratch;
 
-	struct cow_later *later; /* NULL: not over io_uring */
+	struct cow_later *later;
 
 	int wake_fd; /* eventfd: something for the thread that waits to look at */
 	atomic_bool stop_asked, loop_over;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/later.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/pushpages.h"
@@ -203,7 +204,7 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 		return r;
 	if ((r = mount_session(m, e)) < 0)
 		return r;
-	r = cow_transport_start(m);
+	r = cow_later_start(&m->later);
 	if (r == 0)
 		r = cow_notifier_start(m->se, &m->notifier);
 	if (r < 0)
@@ -275,7 +276,7 @@ cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 	if (m->se)
 		fuse_session_unmount(m->se);
 	cow_notifier_end(m->notifier);
-	cow_transport_end(m);
+	cow_later_end(m->later);
 	mount_free(m);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/later.h"
 #include "fs/transport.h"
 
 static bool is_writer(const struct fuse_file_info *fi)
@@ -149,17 +150,39 @@ void cow_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	cow_reply(req, 0);
 }
 
+static void work_sync(struct cow_job *j)
+{
+	j->result = cow_file_sync(j->inode, j->datasync);
+}
+
+static void answer_sync(struct cow_job *j)
+{
+	cow_reply(j->req, j->result);
+}
+
+/* The sync of a relation may take long; of anything else it is one short host write. */
+static struct cow_job *sync_job(struct cow_mount *m, fuse_req_t req, const struct cow_node *node)
+{
+	if (!cow_transport_is_shared(m) || !cow_policy_for(node->kind).cached)
+		return NULL;
+	return cow_job_new(req, node->inode);
+}
+
 void cow_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct cow_mount *m = cow_op_begin(req, FUSE_FSYNC);
 	struct cow_node node = {0};
 	cow_errno r = file_node(m, ino, &node);
+	struct cow_job *j = r == 0 ? sync_job(m, req, &node) : NULL;
 
-	/* The log is synced here and now; a relation may take long. */
-	if (r == 0 && cow_policy_for(node.kind).cached)
-		cow_transport_sync(m, req, node.inode, datasync != 0);
-	else
+	if (j) {
+		j->work = work_sync;
+		j->answer = answer_sync;
+		j->datasync = datasync != 0;
+		cow_later_do(m->later, j);
+	} else {
 		cow_reply(req, r < 0 ? r : cow_file_sync(node.inode, datasync != 0));
+	}
 	cow_node_put(&node);
 }
 
@@ -176,13 +199,48 @@ void cow_op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t
 	cow_node_put(&node);
 }
 
+static void work_seek(struct cow_job *j)
+{
+	int r = fuse_lowlevel_notify_inval_inode(j->se, j->ino, 0, 0);
+
+	/* ENOENT: nothing is cached. */
+	j->result =
+	    r < 0 && r != -ENOENT ? -EIO : cow_file_seek(j->inode, j->off, j->whence, &j->ret);
+}
+
+static void answer_seek(struct cow_job *j)
+{
+	if (j->result < 0)
+		cow_reply(j->req, j->result);
+	else
+		fuse_reply_lseek(j->req, (off_t)j->ret);
+}
+
 /* The kernel asks without writing back first. While somebody has a cached file open for writing,
- * what looks like a hole here may be a dirty page there, and a copy would lose it; so the question
- * is declared unsupported for that file, and copying programs read it all. After the last close
- * nothing is dirty. */
+ * what looks like a hole here may be a dirty page there, and a copy would lose it. So the kernel is
+ * made to write back, by telling it to forget the pages; those writes are requests too, so a thread
+ * that serves requests must not wait for them. After the last close nothing is dirty. */
 static bool kernel_may_know_better(const struct cow_mount *m, const struct cow_node *node)
 {
 	return !m->writethrough && node->writers > 0 && cow_policy_for(node->kind).cached;
+}
+
+static void seek_later(fuse_req_t req, struct cow_mount *m, const struct cow_node *node, off_t off,
+		       int whence)
+{
+	struct cow_job *j = cow_job_new(req, node->inode);
+
+	if (!j) {
+		cow_reply(req, -ENOMEM);
+		return;
+	}
+	j->work = work_seek;
+	j->answer = answer_seek;
+	j->se = m->se;
+	j->ino = node->id;
+	j->off = (uint64_t)off;
+	j->whence = whence;
+	cow_later_do(m->later, j);
 }
 
 void cow_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
@@ -192,10 +250,13 @@ void cow_op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct 
 	uint64_t to = 0;
 	cow_errno r = file_node(m, ino, &node);
 
+	if (r == 0 && kernel_may_know_better(m, &node)) {
+		seek_later(req, m, &node, off, whence);
+		cow_node_put(&node);
+		return;
+	}
 	if (r == 0)
-		r = kernel_may_know_better(m, &node)
-			? -EINVAL
-			: cow_file_seek(node.inode, (uint64_t)off, whence, &to);
+		r = cow_file_seek(node.inode, (uint64_t)off, whence, &to);
 	if (r < 0)
 		cow_reply(req, r);
 	else

@@ -70,6 +70,29 @@ static bool is_version_dir(const char *name)
 	return *s == '_' && is_number(s + 1);
 }
 
+/* Directories of the server's own in a PGDATA. Files in pg_dynshmem are memory to be mapped and
+ * shared. */
+static bool is_state_dir(const char *name)
+{
+	return strncmp(name, "pg_", 3) == 0 && strcmp(name, "pg_dynshmem") != 0;
+}
+
+/* Files of the server's own at the top of a PGDATA, with the temporary names they are written
+ * under. */
+static bool is_state_file(const char *name)
+{
+	static const char *const known[] = {
+	    "PG_VERSION", "pg_",       "postgresql.",  "postmaster.",
+	    "backup_",    "recovery.", "standby.",     "tablespace_map",
+	    "promote",    "logrotate", "trigger_file", "current_log",
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (strncmp(name, known[i], strlen(known[i])) == 0)
+			return true;
+	return false;
+}
+
 static bool is_any(const char *name)
 {
 	return true;
@@ -77,6 +100,11 @@ static bool is_any(const char *name)
 
 #define IN(kind) (1u << (kind))
 #define IN_PGDATA (IN(COW_PG_ROOT) | IN(COW_PG_OTHER) | IN(COW_PG_TBLSPC_DIR))
+
+/* Directories in which every file is the server's. */
+#define IN_SERVER                                                                                  \
+	(IN(COW_PG_BASE_DIR) | IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR) |                   \
+	 IN(COW_PG_WAL_DIR) | IN(COW_PG_VERSION_DIR) | IN(COW_PG_STATE_DIR))
 
 /* The first rule that fits decides. `literal` or `match`, never both. */
 static const struct rule {
@@ -98,6 +126,10 @@ static const struct rule {
     {IN(COW_PG_TEMP_DIR), true, NULL, is_any, COW_PG_TEMP_DIR},
     {IN(COW_PG_TEMP_DIR), false, NULL, is_any, COW_PG_TEMP_FILE},
     {IN_PGDATA, true, NULL, is_version_dir, COW_PG_VERSION_DIR},
+    {IN(COW_PG_ROOT), true, NULL, is_state_dir, COW_PG_STATE_DIR},
+    {IN(COW_PG_ROOT), false, NULL, is_state_file, COW_PG_STATE},
+    {IN(COW_PG_STATE_DIR) | IN(COW_PG_WAL_DIR), true, NULL, is_any, COW_PG_STATE_DIR},
+    {IN_SERVER, false, NULL, is_any, COW_PG_STATE},
 };
 
 enum cow_pg_kind cow_pg_kind_of(enum cow_pg_kind parent, const char *name, bool is_dir)
@@ -128,6 +160,8 @@ const char *cow_pg_kind_name(enum cow_pg_kind kind)
 	    [COW_PG_TEMP_FILE] = "temp-file",
 	    [COW_PG_TBLSPC_DIR] = "tablespaces",
 	    [COW_PG_VERSION_DIR] = "tablespace-version",
+	    [COW_PG_STATE_DIR] = "state-dir",
+	    [COW_PG_STATE] = "state",
 	};
 
 	return kind < COW_PG_KINDS ? names[kind] : "?";

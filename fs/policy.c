@@ -7,6 +7,7 @@ enum { WAL_RUN = 128 }; /* 1 MiB: later commits into it are one host write (DESI
 struct cow_policy cow_policy_for(enum cow_pg_kind kind)
 {
 	switch (kind) {
+	case COW_PG_OTHER:
 	case COW_PG_RELATION:
 	case COW_PG_TEMP_FILE:
 	case COW_PG_WAL_TEMP:

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/uring.h"
 #include "store/cleanup.h"
 #include "store/log.h"
 
@@ -75,17 +74,6 @@ const char *cow_transport_options(const struct cow_mount *m)
 	return m->transport == COW_TRANSPORT_URING ? ",io_uring,io_uring_q_depth=8" : "";
 }
 
-cow_errno cow_transport_start(struct cow_mount *m)
-{
-	return m->transport == COW_TRANSPORT_URING ? cow_later_start(&m->later) : 0;
-}
-
-void cow_transport_end(struct cow_mount *m)
-{
-	cow_later_end(m->later);
-	m->later = NULL;
-}
-
 #ifdef COWFS_URING
 
 void cow_transport_note(struct cow_mount *m, fuse_req_t req)
@@ -134,10 +122,9 @@ cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t 
 	return 0;
 }
 
-void cow_transport_sync(struct cow_mount *m, fuse_req_t req, struct cow_inode *i, bool datasync)
+bool cow_transport_is_shared(struct cow_mount *m)
 {
-	if (!m->later || !cow_later_sync(m->later, req, i, datasync))
-		cow_reply(req, cow_file_sync(i, datasync));
+	return m->transport == COW_TRANSPORT_URING;
 }
 
 cow_errno cow_transport_loop(struct cow_mount *m)

@@ -13,10 +13,6 @@ cow_errno cow_transport_choose(enum cow_transport asked, enum cow_transport *ret
 /* Text for -o, beginning with a comma; "" when none is needed. */
 const char *cow_transport_options(const struct cow_mount *m);
 
-/* Threads that the transport needs; before the first request. -ENOMEM, -EAGAIN. */
-cow_errno cow_transport_start(struct cow_mount *m);
-void cow_transport_end(struct cow_mount *m); /* after the last request */
-
 /* What a request came through is what is in use: a kernel may refuse rings after INIT. */
 void cow_transport_note(struct cow_mount *m, fuse_req_t req);
 
@@ -24,8 +20,8 @@ void cow_transport_note(struct cow_mount *m, fuse_req_t req);
  * made by fuse_reply_buf. -ENOMEM. */
 cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t size, char **ret);
 
-/* Sync a file that may take long, and answer `req`. */
-void cow_transport_sync(struct cow_mount *m, fuse_req_t req, struct cow_inode *i, bool datasync);
+/* One thread serves many requests: work that takes long must not be done on it. */
+bool cow_transport_is_shared(struct cow_mount *m);
 
 /* Serve until the session ends. 0 or -errno. */
 cow_errno cow_transport_loop(struct cow_mount *m);
