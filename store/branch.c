@@ -250,6 +250,11 @@ static cow_errno create(struct cow_store *s, const struct cow_branch_create *how
 	struct cow_live *l = NULL;
 	cow_errno r;
 
+	if ((r = cow_room_take(&s->room, COW_ROOM_NEW, 0)) < 0) {
+		cow_fail(e, r, "the host's disk has too little room for a new branch");
+		return cow_hint(e, r,
+				"Delete branches or snapshots, or free space beside the store.");
+	}
 	if ((r = cow_branch_must_be_free(s, how->name, e)) < 0 ||
 	    (r = choose_point(s, how, &b, &g.at, e)) < 0)
 		return r;

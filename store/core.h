@@ -23,6 +23,7 @@
 #include "store/format.h"
 #include "store/grace.h"
 #include "store/kv.h"
+#include "store/room.h"
 #include "store/upkeep.h"
 
 struct cow_point {
@@ -38,6 +39,7 @@ struct cow_store {
 	struct cow_kv *kv;
 	struct cow_extents *extents;
 	struct cow_grace grace;
+	struct cow_room room;
 	bool recovered, numbers_agree; /* set by open; gc punches heads only if they agree */
 
 	pthread_mutex_t reclaiming; /* one gc at a time; outside admin */

@@ -158,6 +158,7 @@ static bool reuse(struct cow_live *l, struct cow_point *ret)
 
 cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_error *e)
 {
+	uint64_t waiting;
 	cow_errno r;
 	WITH_LOCK(&l->seal_lock);
 
@@ -167,6 +168,12 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 	}
 	if (reuse(l, ret))
 		return 0;
+	cow_room_state(&l->s->room, &waiting);
+	if (waiting) {
+		cow_fail(e, -ENOSPC, "the host's disk is full and writes wait for room");
+		return cow_hint(e, -ENOSPC,
+				"Delete branches or snapshots, or free space beside the store.");
+	}
 	if ((r = cow_live_commit(l)) < 0 || (r = cow_live_commit(l)) < 0 ||
 	    (r = open_next_epoch(l)) < 0 || (r = close_epoch(l)) < 0)
 		return cow_fail(e, r, "cannot close the epoch: %s", strerror(-r));

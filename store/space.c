@@ -166,6 +166,8 @@ static cow_errno reserve(struct cow_inode *i, uint64_t off, uint64_t len)
 	if (r == 0)
 		x = i->sources[src - COW_SRC_FIRST].x;
 	pthread_mutex_unlock(&i->map);
+	if (r == 0)
+		r = cow_room_take(&i->live->s->room, COW_ROOM_NEW, hi - lo);
 	if (r < 0 || (fd = cow_extent_pin(t, x, true)) < 0)
 		return r < 0 ? r : fd;
 	r = cow_os_allocate(fd, lo, hi - lo);

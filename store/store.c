@@ -219,6 +219,9 @@ static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_err
 	if ((r = cow_ids_load(s)) < 0)
 		return cow_fail(e, r, "the map of %s is damaged", s->path);
 
+	/* What the host has left, and for whom. */
+	cow_room_init(&s->room, s->dirfd, s->options.full_disk_fails);
+
 	/* Extent files: where the blocks are. */
 	r = cow_extents_open(s->dirfd, file_limit(&s->options), &s->extents);
 	if (r < 0 || (r = cow_os_boot_id(s->boot_id)) < 0)
@@ -278,6 +281,7 @@ cow_errno cow_store_close(struct cow_store *s, struct cow_error *e)
 {
 	cow_errno r;
 
+	cow_room_close(&s->room);
 	cow_background_stop(s);
 	r = cow_store_sync(s);
 	if (r == 0) {
@@ -332,6 +336,7 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 	pthread_mutex_lock(&s->worker_lock);
 	ret->gc_pending = s->n_gc_marks;
 	pthread_mutex_unlock(&s->worker_lock);
+	ret->room = cow_room_state(&s->room, &ret->waiting);
 	if (fstatvfs(s->dirfd, &host) == 0) {
 		ret->host_total = (uint64_t)host.f_blocks * host.f_frsize;
 		ret->host_free = (uint64_t)host.f_bavail * host.f_frsize;

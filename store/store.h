@@ -23,10 +23,15 @@
 
 struct cow_store;
 
+/* Of the host's free space; see README, "A full disk". */
+enum cow_room_state { COW_ROOM_PLENTY, COW_ROOM_LOW, COW_ROOM_CRITICAL };
+
 struct cow_store_options {
 	uint64_t cache_bytes; /* bound for block-map caches; 0 = 64 MiB */
 	uint32_t max_files;   /* bound for open extent files; 0 = half of RLIMIT_NOFILE */
 	bool no_background;   /* tests: no thread of the store's own; gc only by cow_gc_run */
+	bool full_disk_fails; /* a write without room gets ENOSPC at once instead of waiting for it
+			       */
 	bool verify_reads;    /* check the sums of sealed blocks when they are read */
 };
 
@@ -55,7 +60,9 @@ struct cow_store_stat {
 	uint64_t open_extents, cached_bytes;
 	uint64_t commits;    /* synced commits since the store was made */
 	uint64_t gc_pending; /* lineages that wait for the background gc */
-	bool recovered;      /* this open ran the recovery step */
+	enum cow_room_state room;
+	uint64_t waiting; /* writes that wait for room */
+	bool recovered;   /* this open ran the recovery step */
 };
 
 void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);

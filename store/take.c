@@ -105,7 +105,10 @@ static cow_errno fill_extent(struct cow_inode *i, struct cow_extent *x, const ch
 	if (from < 0)
 		return from;
 	/* Makes the directories and the file, which a rename then replaces. */
-	if ((r = host_size(from, ret_size)) < 0 || (fd = cow_extent_pin(s->extents, x, true)) < 0)
+	r = host_size(from, ret_size);
+	if (r == 0 && how == COW_TAKE_COPY)
+		r = cow_room_take(&s->room, COW_ROOM_NEW, *ret_size);
+	if (r < 0 || (fd = cow_extent_pin(s->extents, x, true)) < 0)
 		return r < 0 ? r : fd;
 	cow_extent_path(head.lineage, head.epoch, i->ino, to);
 	if (how == COW_TAKE_MOVE && move_in(s, path, to)) {

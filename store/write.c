@@ -225,6 +225,8 @@ cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, s
 	pthread_mutex_unlock(&i->map);
 	if (r < 0)
 		return r;
+	if ((r = cow_room_take(&i->live->s->room, COW_ROOM_DATA, hi - lo)) < 0)
+		return r;
 	i->live->head_written = true;
 	r = write_wide(i, x, buf, off, len, lo, hi);
 	if (r < 0)
@@ -284,7 +286,7 @@ static cow_errno write_frozen_out(struct cow_inode *i, const void *buf, uint64_t
 	r = write_in_place(i, buf, off, len, flags, ret_durable);
 	if (r == 0)
 		r = write_with_lock(i, buf, off, len);
-	if (r < 0 && r != -ENOMEM && (!is_full(r) || (flags & COW_WRITE_CACHED)))
+	if (r < 0 && r != -ENOMEM && !is_full(r))
 		cow_inode_poison(i, r);
 	return r < 0 ? r : 0;
 }
@@ -299,7 +301,13 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 		return 0;
 	if (off > INT64_MAX - len)
 		return -EFBIG;
-	r = write_frozen_out(i, buf, off, len, flags, &durable);
+	/* A full disk is waited out with no lock held; a write is whole or not begun, so it can be
+	 * begun again. */
+	do
+		r = write_frozen_out(i, buf, off, len, flags, &durable);
+	while (is_full(r) && cow_room_wait(&i->live->s->room, &i->live->stale) == 0);
+	if (is_full(r) && (flags & COW_WRITE_CACHED))
+		cow_inode_poison(i, r);
 	if (r == 0 && (flags & COW_WRITE_DSYNC) && !durable)
 		r = cow_inode_commit(i, false);
 	return r;
