@@ -6,7 +6,7 @@ cd "$SOURCE"
 no_call() { # no_call REGEX FOLDERS WHY
 	local found
 	# shellcheck disable=SC2086
-	found=$(grep -rnE --include='*.[ch]' "(^|[^A-Za-z0-9_])($1)[[:space:]]*\(" $2 || true)
+	found=$(grep -rnE --include='*.[ch]' "(^|[^A-Za-z0-9_>.])($1)[[:space:]]*\(" $2 || true)
 	[[ -z $found ]] || fail "$3: $found"
 }
 no_call 'system|popen' "store fs tools" "no command is built by a shell"
