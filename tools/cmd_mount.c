@@ -77,6 +77,15 @@ static int read_cache(struct command_call *call, const char *word, bool *ret_wri
 	return 0;
 }
 
+static int read_full_disk(struct command_call *call, const char *word, bool *ret_fails)
+{
+	if (strcmp(word, "wait") != 0 && strcmp(word, "fail") != 0)
+		return command_usage(
+		    call, "unknown answer to a full disk '%s'; known are wait, fail", word);
+	*ret_fails = strcmp(word, "fail") == 0;
+	return 0;
+}
+
 static int read_settings(struct command_call *call, struct request *q)
 {
 	const char *cache = setting(call, q, "cache", "cache");
@@ -85,11 +94,14 @@ static int read_settings(struct command_call *call, struct request *q)
 	const char *level = setting(call, q, "log-level", "log_level");
 	const char *transport = setting(call, q, "transport", "transport");
 	const char *verify = setting(call, q, "verify-reads", "verify_reads");
+	const char *full = setting(call, q, "full-disk", "full_disk");
 	uint64_t n = 0;
 	int r = 0;
 
 	if (cache)
 		r = read_cache(call, cache, &q->daemon.mount.writethrough);
+	if (r == 0 && full)
+		r = read_full_disk(call, full, &q->daemon.open.full_disk_fails);
 	if (r == 0 && size)
 		r = parse_size(size, &q->daemon.open.cache_bytes, &call->error);
 	if (r == 0 && threads)
@@ -331,8 +343,10 @@ static const struct command_option options[] = {
     {"foreground", 'f', NULL, "stay, and log to stderr"},
     {"log-level", 0, "L", "error, warn, info or debug (default: info)"},
     {"cache", 0, "MODE", "writeback, or writethrough: an immediate error on a full disk"},
+    {"full-disk", 0, "MODE",
+     "wait: writes wait until there is room (default); fail: ENOSPC at once"},
     {"cache-size", 0, "SIZE", "memory for block maps (default: 64M)"},
-    {"threads", 0, "N", "most threads that serve requests (default: 10)"},
+    {"threads", 0, "N", "most threads that serve requests (default: 64)"},
     {"transport", 0, "T", "auto, classic or io_uring (default: auto)"},
     {"verify-reads", 0, NULL, "check the sums of sealed blocks when they are read"},
     {"debug", 0, NULL, "trace every request on stderr"},

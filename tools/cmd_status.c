@@ -23,6 +23,8 @@ static const struct output_column columns[] = {
     {"open_extents", "Open extent files", OUTPUT_NUMBER, NULL},
     {"commits", "Commits", OUTPUT_NUMBER, NULL},
     {"gc_pending", "Waiting for gc", OUTPUT_NUMBER, NULL},
+    {"room", "Room", OUTPUT_TEXT, NULL},
+    {"waiting_for_room", "Waiting for room", OUTPUT_NUMBER, NULL},
     {"recovered", "Recovered", OUTPUT_BOOL, NULL},
     {"nodes", "Nodes", OUTPUT_NUMBER, NULL},
     {0},

@@ -89,6 +89,11 @@ static int add_open(const struct cow_branch_info *b, void *arg)
 	return 0;
 }
 
+static const char *room_word(enum cow_room_state room)
+{
+	return room == COW_ROOM_CRITICAL ? "critical" : room == COW_ROOM_LOW ? "low" : "plenty";
+}
+
 /* {} */
 static cow_errno status(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -111,6 +116,8 @@ static cow_errno status(struct engine *g, const json_t *args, json_t **ret, stru
 	json_object_set_new(o, "cached_bytes", json_count(st.cached_bytes));
 	json_object_set_new(o, "commits", json_count(st.commits));
 	json_object_set_new(o, "gc_pending", json_count(st.gc_pending));
+	json_object_set_new(o, "room", json_string(room_word(st.room)));
+	json_object_set_new(o, "waiting_for_room", json_count(st.waiting));
 	json_object_set_new(o, "recovered", json_boolean(st.recovered));
 	*ret = o;
 	return 0;
