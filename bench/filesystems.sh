@@ -69,7 +69,7 @@ cowfs_mount() {
 	"$COWFS" -q init "$STORE" >/dev/null
 	# The daemon must not hold the lines to the terminal or to a pipe of ours open.
 	"$COWFS" -q mount "$STORE" "$WORK/branches" ${BENCH_MOUNT_OPTIONS:-} >/dev/null 9>&-
-	"$COWFS" branch create --help | grep -q -e --ephemeral ||
+	[[ $("$COWFS" branch create --help) == *' --ephemeral '* ]] ||
 		missing cowfs-ephemeral "this cowfs has no branch create --ephemeral"
 }
 
