@@ -25,6 +25,7 @@ request() {
 	drop_caches
 	run randread "$file" --rw=randread --io_size="${FIO_MIB}m" --runtime="$FIO_FOR"
 	record fio-read "cold" "$1" "$(field '.read.clat_ns.mean / 1000')" µs less "$FIO_COMMAND"
+	cat "$file" >/dev/null
 	run randread "$file" --rw=randread --invalidate=0 --time_based --runtime="$FIO_FOR"
 	record fio-read "warm" "$1" "$(field '.read.clat_ns.mean / 1000')" µs less "$FIO_COMMAND"
 	run randwrite "$file" --rw=randwrite --invalidate=0 --io_size="${FIO_MIB}m" --end_fsync=1

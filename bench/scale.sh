@@ -90,12 +90,16 @@ daemon_rss_mib() {
 		"/proc/$("$COWFS" --store "$STORE" status -o json | jq .pid)/status"
 }
 
-# --- size of the base: above 10 GiB the files are holes ---
+# --- size of the base; above 10 GiB the files are holes ---
 base_axis() {
 	local x
 	for x in $BASES_MIB; do
 		ROUND=1
-		size_make "$x" || { record_missing base cowfs "no room for $x MiB" && continue; }
+		if ! size_make "$x"; then
+			record_missing base cowfs "a base of $x MiB could not be made (room?)"
+			rm -rf -- "$WORK/size" "$WORK/noise"
+			continue
+		fi
 		for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do cell base cowfs at base "$x" "size$x"; done
 		"$COWFS" --store "$STORE" -q branch delete "size$x" --yes >/dev/null
 		quiesce
@@ -105,19 +109,20 @@ size_make() {
 	local data=$WORK/size n dir free
 	free=$(df --output=avail -B1M "$WORK/cowfs" | tail -1)
 	(($1 > 10240 || free > $1 + 512)) || return 1
-	as_postgres initdb -D "$data" -A trust -U postgres -E UTF8 --no-locale >/dev/null
-	dir=$data/base/5
-	[[ -d $dir ]] || dir=$(ls -d "$data"/base/* | tail -1)
+	install -d -o postgres -g postgres -m 700 "$data"
+	as_postgres initdb -D "$data" -A trust -U postgres -E UTF8 --no-locale >/dev/null || return
+	echo "listen_addresses = ''" >>"$data/postgresql.conf"
+	dir=$(dirname "$(largest_file "$data")")
 	head -c 64M /dev/urandom >"$WORK/noise"
 	for ((n = 0; n < $1 / 64; n++)); do
 		if (($1 > 10240)); then
 			truncate -s 64M "$dir/$((70000 + n))"
 		else
-			cp "$WORK/noise" "$dir/$((70000 + n))"
+			cp "$WORK/noise" "$dir/$((70000 + n))" || return
 		fi
 	done
 	chown -R postgres:postgres "$dir"
-	"$COWFS" --store "$STORE" -q import "$data" "size$1" >/dev/null
+	"$COWFS" --store "$STORE" -q import "$data" "size$1" >/dev/null || return
 	rm -rf -- "$data" "$WORK/noise"
 }
 

@@ -94,7 +94,7 @@ server_stop() {
 
 server_log_tail() {
 	case $1 in
-	cowfs*) tail -n 5 "$STORE"/log/*.log ;;
+	cowfs*) tail -q -n 5 "$STORE/log/cowfs.log" "$(ls -t "$STORE"/log/postgres-* | sed -n 1p)" ;;
 	*) [[ ! -e $WORK/log/$1 ]] || tail -n 5 "$WORK/log/$1" ;;
 	esac 2>/dev/null | sed 's/^/#   log: /'
 }
