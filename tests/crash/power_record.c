@@ -91,6 +91,8 @@ static int note_base(const char *path, const struct stat *st, int type, struct F
 {
 	const char *below = path + dir_len;
 
+	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
+		return 0; /* a socket that was left behind */
 	note((struct power_event){.op = POWER_BASE,
 				  .ino = st->st_ino,
 				  .off = (uint64_t)st->st_size,
