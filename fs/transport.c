@@ -14,7 +14,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 
-enum { THREADS = 10, PAGE = 4096 };
+enum { THREADS = 64, PAGE = 4096 };
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 

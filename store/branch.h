@@ -98,6 +98,12 @@ cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_er
  * are open. */
 cow_errno cow_branch_recover(struct cow_store *s, const char *name, struct cow_error *e);
 
+/* Whether its writes wait for room on a full disk (they do at first). false also answers those that
+ * wait now, with ENOSPC: the way to end a server that nobody wants any more. Not kept over a
+ * restart of the daemon. */
+cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wait,
+				 struct cow_error *e);
+
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
 cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
 				  struct cow_error *e);

@@ -283,6 +283,19 @@ cow_errno cow_branch_recover(struct cow_store *s, const char *name, struct cow_e
 	return r;
 }
 
+cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wait,
+				 struct cow_error *e)
+{
+	struct cow_live *l;
+	cow_errno r = cow_live_get(s, name, &l, e);
+
+	if (r < 0)
+		return r;
+	l->gives_up = !wait;
+	cow_live_put(l);
+	return 0;
+}
+
 /* --- rename, delete, settings --- */
 
 static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to,

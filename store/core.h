@@ -99,6 +99,7 @@ struct cow_live {
 	bool readonly, ephemeral;
 	bool lost; /* ephemeral, and the machine went down since: nothing may be added to it */
 	_Atomic bool stale, head_written, poisoned;
+	_Atomic bool gives_up; /* does not wait for room on a full disk */
 	_Atomic uint64_t opens, writers;
 	_Atomic uint64_t name_seq; /* of the last name change of this live */
 

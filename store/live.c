@@ -298,6 +298,7 @@ void cow_live_retire(struct cow_live *l)
 	/* Behind the freeze: when this returns no modification is under way. */
 	pthread_rwlock_wrlock(&l->freeze);
 	was = atomic_exchange(&l->stale, true);
+	l->gives_up = true;
 	pthread_rwlock_unlock(&l->freeze);
 	for (;;) {
 		pthread_mutex_lock(&l->dirty_lock);

@@ -8,7 +8,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 
-enum { LOOK_MS = 20, WAIT_MS = 100 };
+enum { LOOK_MS = 20, WAIT_MS = 100, TELL_S = 60 };
 
 #define RESERVE_MAX                                                                                \
 	(128ull << 20) /* bytes of each reserve on a large host; a sixteenth on a small one */
@@ -69,9 +69,12 @@ cow_errno cow_room_wait(struct cow_room *m, const _Atomic bool *gone)
 
 	if (m->fail || m->closing || *gone)
 		return -ENOSPC;
-	if (m->waiting++ == 0)
+	m->waiting++;
+	if (m->told_ns == 0 || monotonic_ns() - m->told_ns > TELL_S * 1000000000ll) {
+		m->told_ns = monotonic_ns();
 		cow_log_error("the host's disk is full: writes wait until space appears; delete "
 			      "branches or snapshots, or free space beside the store");
+	}
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_nsec += WAIT_MS * 1000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
@@ -95,7 +98,7 @@ enum cow_room_state cow_room_state(struct cow_room *m, uint64_t *ret_waiting)
 
 	look(m, false);
 	*ret_waiting = m->waiting;
-	return m->left < 0                      ? COW_ROOM_CRITICAL
+	return m->left < 0 || m->waiting        ? COW_ROOM_CRITICAL
 	       : m->left < (int64_t)m->for_data ? COW_ROOM_LOW
 						: COW_ROOM_PLENTY;
 }

@@ -24,6 +24,7 @@ struct cow_room {
 	int64_t left;      /* bytes before the map's own; lock */
 	uint64_t for_map, for_data;
 	uint64_t waiting; /* lock */
+	int64_t told_ns;  /* when the log said it last; lock */
 	bool closing;     /* lock */
 };
 

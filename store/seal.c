@@ -164,7 +164,9 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 
 	if (l->poisoned) {
 		cow_fail(e, -EROFS, "the branch has files whose last write failed");
-		return cow_hint(e, -EROFS, "Run 'cowfs branch recover' and start postgres first.");
+		return cow_hint(
+		    e, -EROFS,
+		    "Stop what uses it, then run 'cowfs branch recover' or 'cowfs start'.");
 	}
 	if (reuse(l, ret))
 		return 0;

@@ -305,7 +305,7 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 	 * begun again. */
 	do
 		r = write_frozen_out(i, buf, off, len, flags, &durable);
-	while (is_full(r) && cow_room_wait(&i->live->s->room, &i->live->stale) == 0);
+	while (is_full(r) && cow_room_wait(&i->live->s->room, &i->live->gives_up) == 0);
 	if (is_full(r) && (flags & COW_WRITE_CACHED))
 		cow_inode_poison(i, r);
 	if (r == 0 && (flags & COW_WRITE_DSYNC) && !durable)

@@ -115,6 +115,35 @@ const struct command cmd_branch_restore = {
     .run = restore_run,
 };
 
+/* --- recover --- */
+
+static int recover_run(struct command_call *call)
+{
+	json_t *done = NULL;
+	int r =
+	    command_ask(call, "server.recover", json_pack("{s:s}", "name", call->argv[0]), &done);
+
+	json_decref(done);
+	if (r < 0)
+		return r;
+	return command_verb(call, "branch.get", json_pack("{s:s}", "name", call->argv[0]),
+			    &branch_record_spec);
+}
+
+const struct command cmd_branch_recover = {
+    .group = "branch",
+    .name = "recover",
+    .summary = "after a failed write: drop what never reached the disk",
+    .usage = "NAME",
+    .detail =
+	"The branch then shows what a machine would find after losing power; postgres recovers "
+	"from its WAL. 'cowfs start' does this by itself.",
+    .example = "cowfs branch recover feature/add-orgs",
+    .min_args = 1,
+    .max_args = 1,
+    .run = recover_run,
+};
+
 /* --- promote --- */
 
 static int promote_run(struct command_call *call)

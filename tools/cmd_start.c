@@ -64,6 +64,13 @@ static cow_errno extra_settings(struct command_call *call, struct cow_pgconf_lis
 	return r;
 }
 
+/* Writes of a branch wait for room on a full disk while its server is wanted. */
+static cow_errno wait_for_room(struct command_call *call, const char *name, bool wait)
+{
+	return command_ask(call, "server.room", json_pack("{s:s,s:b}", "name", name, "wait", wait),
+			   NULL);
+}
+
 static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, unsigned timeout_ms)
 {
 	struct cow_pgconf_list extra = {0};
@@ -71,6 +78,8 @@ static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, un
 
 	if (r == 0)
 		r = pgbranch_recover(call, b);
+	if (r == 0)
+		r = wait_for_room(call, b->name, true);
 	if (r == 0)
 		r = pgbranch_find_programs(b, command_option(call, "bindir"), &call->error);
 	if (r == 0)
@@ -186,6 +195,9 @@ static int run_stop(struct command_call *call)
 		r = timeout_of(call, 60000, &timeout_ms);
 	if (r == 0)
 		r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, &b);
+	/* Or a server that waits for room would never end. */
+	if (r == 0 && mode == PGSERVER_IMMEDIATE)
+		r = wait_for_room(call, b.name, false);
 	if (r == 0)
 		r = pgserver_stop(b.pgdata, mode, timeout_ms, &was, &call->error);
 	if (r < 0)

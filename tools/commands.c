@@ -31,6 +31,7 @@ const struct command *const command_table[] = {
     &cmd_branch_rename,
     &cmd_branch_reset,
     &cmd_branch_restore,
+    &cmd_branch_recover,
     &cmd_branch_promote,
     &cmd_branch_set_default,
     &cmd_branch_delete,

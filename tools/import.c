@@ -245,5 +245,6 @@ const struct engine_verb engine_verbs_import[] = {
     {"import", verb_import, false},
     {"server.place", verb_server_place, false},
     {"server.recover", verb_server_recover, false},
+    {"server.room", verb_server_room, false},
     {NULL, NULL, false},
 };

@@ -153,3 +153,15 @@ cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret
 		*ret = json_pack("{s:o}", "branch", json_text(name));
 	return r;
 }
+
+cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_set_waiting(g->store, name, engine_flag(args, "wait"), e);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "branch", json_text(name));
+	return r;
+}

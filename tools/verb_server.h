@@ -13,3 +13,6 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret,
  * files of it are open. */
 cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret,
 			      struct cow_error *e);
+
+/* {name, wait}: whether writes of the branch wait for room on a full disk. */
+cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e);
