@@ -115,6 +115,39 @@ Test(power, random_plans_over_a_map_in_memory)
 		     number("COWFS_POWER_CUTS", 60, 300), 60);
 }
 
+/* The power goes, and again while the store is opened. */
+Test(power, second_cut_during_recovery)
+{
+	uint64_t seed =
+	    number("COWFS_POWER_SEED", (unsigned long)time(NULL), (unsigned long)time(NULL));
+	unsigned long plans = number("COWFS_POWER_PLANS", 4, 60);
+	size_t all = 0, failures = 0;
+
+	need_recorder();
+	fprintf(stderr, "COWFS_POWER_SEED=%llu\n", (unsigned long long)seed);
+	for (unsigned long k = 0; k < plans && failures < 4; k++) {
+		struct power_lab lab;
+		char what[64];
+
+		snprintf(what, sizeof(what), "random %llu 60", (unsigned long long)(seed + k));
+		cr_assert(power_lab_record(&lab, what, false));
+		for (unsigned n = 0; n < 6 && lab.failures < 2; n++) {
+			struct power_cut c = {.events = 1 + power_random(&seed) %
+								power_log_count(lab.log),
+					      .model = only_ext4() ? POWER_EXT4 : POWER_STRICT,
+					      .loss = power_random(&seed) % POWER_LOSSES,
+					      .seed = power_random(&seed) % 1000000};
+
+			power_lab_cut_recovery(&lab, &c, 8);
+		}
+		all += lab.cuts;
+		failures += lab.failures;
+		power_lab_release(&lab);
+	}
+	fprintf(stderr, "%zu cuts of recovery of %lu plans\n", all, plans);
+	cr_assert_eq(failures, 0, "%zu of %zu cuts left a wrong store", failures, all);
+}
+
 /* --- small cases, all of them --- */
 
 static void every_cut(struct power_lab *lab)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "store/log.h"
+#include "store/upkeep.h"
 #include "tests/lib/power_kv.h"
 
 static void mark_bytes(const void *data, size_t len)
@@ -47,6 +48,22 @@ static struct cow_kv *open_kv(void *arg)
 	return power_kv_open(arg, mark_bytes);
 }
 
+/* What a daemon does first with a store that was not closed. */
+static int recover(const char *path)
+{
+	const struct cow_store_options o = {.no_background = true};
+	struct cow_error e = COW_ERROR_INIT;
+	struct cow_gc_result gc;
+	struct cow_store *s;
+	cow_errno r = cow_store_open(path, &o, &s, &e);
+
+	if (r == 0)
+		r = cow_gc_run(s, &gc, &e);
+	if (r < 0)
+		fprintf(stderr, "recovery: %d %s\n", r, e.text);
+	return r < 0;
+}
+
 bool power_lab_work(int *ret)
 {
 	const char *what = getenv("POWER_WORK");
@@ -54,6 +71,8 @@ bool power_lab_work(int *ret)
 
 	if (!what)
 		return false;
+	if (strcmp(what, "recover") == 0)
+		_exit(*ret = recover(how.path));
 	if (getenv("POWER_KV")) {
 		how.open_kv = open_kv;
 		how.arg = kv_mem_disk_new();
@@ -114,7 +133,8 @@ static void make_bare_store(const char *dir)
 	put_text(dir, "COMMIT", "0 clean\n");
 }
 
-static bool run_recorded(struct power_lab *lab, const char *store, const char *log)
+static bool run_recorded(struct power_lab *lab, const char *what, const char *store,
+			 const char *log)
 {
 	char exe[PATH_MAX], preload[PATH_MAX + 16] = "LD_PRELOAD=", work[128], dir[128],
 					       log_var[128];
@@ -126,7 +146,7 @@ static bool run_recorded(struct power_lab *lab, const char *store, const char *l
 
 	exe[n > 0 ? n : 0] = '\0';
 	recorder(preload + strlen(preload));
-	snprintf(work, sizeof(work), "POWER_WORK=%s", lab->what);
+	snprintf(work, sizeof(work), "POWER_WORK=%s", what);
 	snprintf(dir, sizeof(dir), "POWER_DIR=%s", store);
 	snprintf(log_var, sizeof(log_var), "POWER_LOG=%s", log);
 	if (posix_spawn(&pid, exe, NULL, NULL, argv, env) != 0 || waitpid(pid, &status, 0) != pid)
@@ -175,7 +195,7 @@ bool power_lab_record(struct power_lab *lab, const char *what, bool kv)
 		mkdir(store, 0700);
 		mkdir(base, 0700);
 	}
-	if (!run_recorded(lab, store, log)) {
+	if (!run_recorded(lab, what, store, log)) {
 		fprintf(stderr, "'%s' did not run through\n", what);
 		return false;
 	}
@@ -232,6 +252,82 @@ bool power_lab_cut(struct power_lab *lab, const struct power_cut *c, bool deep)
 	else
 		remove_tree(out);
 	return false;
+}
+
+static int look_again(struct power_lab *lab, const struct power_log *log,
+		      const struct power_cut *first, const struct power_cut *c, const char *base,
+		      const char *out)
+{
+	if (power_replay(log, c, base, out) < 0)
+		return 2;
+	return plan_check(lab->p, out, NULL, lab->acked[first->events], lab->begun[first->events],
+			  true)
+		   ? 0
+		   : 1;
+}
+
+static void one_of_recovery(struct power_lab *lab, const struct power_log *log,
+			    const struct power_cut *first, const struct power_cut *c,
+			    const char *base)
+{
+	char out[96];
+	int status = 0;
+	pid_t pid;
+
+	snprintf(out, sizeof(out), "%s/cut", lab->dir);
+	fflush(NULL);
+	lab->cuts++;
+	if ((pid = fork()) == 0) {
+		cow_log_set_level(COW_LOG_ERROR);
+		_exit(look_again(lab, log, first, c, base, out));
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0) {
+		lab->failures++;
+		fprintf(
+		    stderr,
+		    "FAILED (status %#x): '%s', cut %zu (model %d, loss %d, seed %llu), then in "
+		    "recovery cut %zu of %zu (model %d, loss %d, seed %llu)\n",
+		    (unsigned)status, lab->what, first->events, first->model, first->loss,
+		    (unsigned long long)first->seed, c->events, power_log_count(log), c->model,
+		    c->loss, (unsigned long long)c->seed);
+	}
+	remove_tree(out);
+}
+
+void power_lab_cut_recovery(struct power_lab *lab, const struct power_cut *c, unsigned cuts)
+{
+	char store[96], base[96], path[96];
+	uint64_t seed = c->seed;
+	struct power_log *log = NULL;
+	size_t first = 0; /* event after those that say what was there */
+
+	if (lab->kv || lab->acked[c->events] < 0)
+		return; /* nothing to recover yet */
+	snprintf(store, sizeof(store), "%s/store2", lab->dir);
+	snprintf(base, sizeof(base), "%s/base2", lab->dir);
+	snprintf(path, sizeof(path), "%s/log2", lab->dir);
+	/* The same seed twice: two copies of one state. */
+	if (power_replay(lab->log, c, NULL, store) == 0 &&
+	    power_replay(lab->log, c, NULL, base) == 0 && run_recorded(lab, "recover", store, path))
+		log = power_log_open(path);
+	lab->failures += !log;
+	while (log && first < power_log_count(log) && power_log_event(log, first)->op == POWER_BASE)
+		first++;
+	for (unsigned k = 0; log && k < cuts; k++) {
+		size_t n = power_log_count(log) - first;
+		struct power_cut again = {.events = first + power_random(&seed) % (n + 1),
+					  .model =
+					      power_random(&seed) % 2 ? POWER_STRICT : POWER_EXT4,
+					  .loss = power_random(&seed) % POWER_LOSSES,
+					  .seed = power_random(&seed) % 1000000};
+
+		one_of_recovery(lab, log, c, &again, base);
+	}
+	if (log)
+		power_log_close(log);
+	remove_tree(store);
+	remove_tree(base);
+	unlink(path);
 }
 
 void power_lab_release(struct power_lab *lab)

@@ -28,6 +28,9 @@ bool power_lab_ready(void);
 bool power_lab_record(struct power_lab *lab, const char *what, bool kv);
 /* Rebuild, open, look; in a child, so that a crash is a failure like any other. */
 bool power_lab_cut(struct power_lab *lab, const struct power_cut *c, bool deep);
+/* The power goes again while the store is being opened after `c` (recovery, then a gc): `cuts`
+ * random moments of that. Not with the map in memory. */
+void power_lab_cut_recovery(struct power_lab *lab, const struct power_cut *c, unsigned cuts);
 void power_lab_release(struct power_lab *lab);
 
 struct plan *power_lab_plan(const char *what);
