@@ -153,9 +153,10 @@ void cow_background_trims(struct cow_store *s)
 	}
 }
 
-static void commit_all(struct cow_store *s)
+static cow_errno commit_all(struct cow_store *s)
 {
 	struct cow_live **list = NULL, *l;
+	cow_errno r = 0, one;
 	size_t n = 0;
 
 	pthread_mutex_lock(&s->lives_lock);
@@ -171,16 +172,29 @@ static void commit_all(struct cow_store *s)
 			}
 	pthread_mutex_unlock(&s->lives_lock);
 	for (size_t k = 0; k < n; k++) {
-		cow_live_commit(list[k]);
+		one = cow_live_commit(list[k]);
+		r = r ? r : one;
 		cow_live_put(list[k]);
 	}
+	r = list ? r : -ENOMEM;
 	free(list);
+	return r;
+}
+
+cow_errno cow_store_push(struct cow_store *s)
+{
+	const struct cow_batch none = {0};
+
+	commit_all(s);
+	return cow_store_commit(s, &none);
 }
 
 cow_errno cow_store_sync(struct cow_store *s)
 {
-	commit_all(s);
-	return cow_store_commit_names(s, s->name_seq);
+	const struct cow_batch none = {0};
+	cow_errno r = commit_all(s), map = cow_store_commit(s, &none);
+
+	return r < 0 ? r : map;
 }
 
 /* What was overwritten or unlinked in a closed epoch is garbage once the epoch's point is gone, and

@@ -34,6 +34,16 @@ static cow_errno must_be_closed(struct cow_store *s, const char *name,
 	return cow_hint(e, -EBUSY, "Stop what uses it first: 'cowfs stop %s'.", name);
 }
 
+/* What was written to an incarnation that is about to go, but belongs to the lineage that stays. */
+static cow_errno keep_written(struct cow_store *s, uint64_t incarnation)
+{
+	struct cow_live *l = cow_live_find(s, incarnation);
+	cow_errno r = l ? cow_live_sync(l) : 0;
+
+	cow_live_put(l);
+	return r;
+}
+
 /* Whoever holds the old incarnation finds it stale from here on. */
 static void retire(struct cow_store *s, uint64_t incarnation)
 {
@@ -90,8 +100,8 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
 	cow_errno r = 0;
 
-	if (how->preserve_under &&
-	    ((r = preserve(s, how, old, &batch, e)) < 0 || (r = cow_store_sync(s)) < 0))
+	if (how->preserve_under && ((r = preserve(s, how, old, &batch, e)) < 0 ||
+				    (r = keep_written(s, old->incarnation)) < 0))
 		return r;
 	cow_branch_put(&batch, how->name, b);
 	r = cow_store_commit(s, &batch);
@@ -188,7 +198,8 @@ static cow_errno promote(struct cow_store *s, const char *name, char def_name[CO
 	cow_branch_put(&batch, name, &na);
 	cow_branch_put(&batch, def_name, &nd);
 	/* What was written to the old incarnations goes with their lineages. */
-	if ((r = cow_store_sync(s)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+	if ((r = keep_written(s, a.incarnation)) < 0 || (r = keep_written(s, d.incarnation)) < 0 ||
+	    (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
 	retire(s, a.incarnation);
 	retire(s, d.incarnation);
@@ -315,7 +326,7 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 		return r;
 	cow_batch_del(&batch, k.b, k.len);
 	cow_branch_put(&batch, to, &b);
-	if ((r = cow_store_sync(s)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+	if ((r = keep_written(s, old)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
 	retire(s, old);
 	return 0;

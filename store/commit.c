@@ -84,7 +84,19 @@ static int begin(struct cow_inode *i, bool times, struct cow_work *w)
 		return 1;
 	if (i->attr.nlink > 0) /* without a name nothing survives anyway */
 		cow_work_collect(i, times, w);
+	i->committing = w->batch.count > 0;
 	return 0;
+}
+
+/* What was taken is durable, or the file is poisoned. Holds commit. */
+static void end(struct cow_inode *i)
+{
+	pthread_mutex_lock(&i->map);
+	i->committing = false;
+	pthread_mutex_unlock(&i->map);
+	/* Before the next commit takes work: a seal finds the files it must wait for on the list.
+	 */
+	cow_inode_unmark(i);
 }
 
 static cow_errno finish(struct cow_inode *i, struct cow_work *w, uint64_t name_seq)
@@ -183,7 +195,7 @@ static cow_errno commit_group(struct cow_live *l, struct cow_inode **list, size_
 	if (r < 0 && r != -ESTALE)
 		poison_all(list, taken, r);
 	for (size_t k = 0; k < taken; k++) {
-		cow_inode_unmark(list[k]);
+		end(list[k]);
 		pthread_mutex_unlock(&list[k]->commit);
 	}
 	return r;

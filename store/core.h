@@ -180,6 +180,7 @@ struct cow_inode {
 	    disk_origin; /* as last put into the map (under commit too) */
 	uint32_t n_chunks;
 	struct cow_chunk **chunks;
+	bool committing;   /* work with map changes was taken and is not durable yet */
 	uint32_t load_seq; /* counts evictions: a load that raced one starts again */
 	uint32_t n_sources, cap_sources;
 	struct cow_source *sources; /* [0] is COW_SRC_FIRST */
@@ -207,6 +208,15 @@ static inline struct cow_point cow_chain_at(const struct cow_live *l, uint32_t k
 static inline uint64_t cow_blocks_of(uint64_t bytes)
 {
 	return (bytes + COW_BLOCK - 1) / COW_BLOCK;
+}
+
+/* A number that only grows, set by several threads. */
+static inline void cow_raise(_Atomic uint64_t *at, uint64_t v)
+{
+	uint64_t old = atomic_load(at);
+
+	while (old < v && !atomic_compare_exchange_weak(at, &old, v))
+		;
 }
 
 /* --- store.c --- */
@@ -298,6 +308,8 @@ cow_errno cow_live_commit(struct cow_live *l); /* every dirty inode once */
 cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_error *e);
 
 /* --- background.c --- */
+/* Commit what can be committed (a poisoned file cannot), and make the map durable. */
+cow_errno cow_store_push(struct cow_store *s);
 cow_errno cow_background_start(struct cow_store *s);
 void cow_background_stop(struct cow_store *s);
 void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t first,

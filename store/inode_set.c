@@ -102,7 +102,7 @@ cow_errno cow_inode_drop(struct cow_inode *i)
 	}
 	if ((r = cow_kv_write(l->s->kv, &b, false)) < 0)
 		return r;
-	l->name_seq = atomic_fetch_add(&l->s->name_seq, 1) + 1;
+	cow_raise(&l->name_seq, atomic_fetch_add(&l->s->name_seq, 1) + 1);
 	if (S_ISREG(i->attr.mode))
 		cow_background_trim(l->s, own, i->ino, 0, UINT64_MAX);
 	return 0;

@@ -31,14 +31,6 @@ void cow_meta_put(struct cow_batch *b, const char *what, uint64_t v)
 	cow_batch_put(b, k.b, k.len, bytes, sizeof(bytes));
 }
 
-static void raise_to(_Atomic uint64_t *at, uint64_t v)
-{
-	uint64_t old = atomic_load(at);
-
-	while (old < v && !atomic_compare_exchange_weak(at, &old, v))
-		;
-}
-
 cow_errno cow_store_commit(struct cow_store *s, const struct cow_batch *b)
 {
 	uint64_t seq = atomic_load(&s->name_seq); /* all of these were put before this write */
@@ -47,7 +39,7 @@ cow_errno cow_store_commit(struct cow_store *s, const struct cow_batch *b)
 	if (r < 0)
 		return r;
 	atomic_fetch_add(&s->commits, 1);
-	raise_to(&s->synced_seq, seq);
+	cow_raise(&s->synced_seq, seq);
 	return 0;
 }
 

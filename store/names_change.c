@@ -74,7 +74,7 @@ static cow_errno put(struct change *c)
 		pthread_mutex_unlock(&c->touched[k]->commit);
 	c->l->head_written = true;
 	/* After the write: a commit that reads the new number finds the change in the log. */
-	atomic_store(&c->l->name_seq, atomic_fetch_add(&s->name_seq, 1) + 1);
+	cow_raise(&c->l->name_seq, atomic_fetch_add(&s->name_seq, 1) + 1);
 	return r;
 }
 

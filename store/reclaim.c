@@ -447,7 +447,7 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 
 	*ret = (struct cow_gc_result){0};
 	/* What is only in memory still needs its older versions in the map. */
-	if ((r = cow_store_sync(s)) < 0)
+	if ((r = cow_store_push(s)) < 0)
 		return cow_fail(e, r, "the store cannot be synced: %s", strerror(-r));
 	cow_background_trims(s);
 	r = cow_reclaim(s, true, ret);

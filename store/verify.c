@@ -127,9 +127,13 @@ static cow_errno check_names(struct verify *v, const char *reference, struct cow
 	struct cow_inode *root;
 	cow_errno r = cow_live_get_point(v->s, reference, &x.l, e);
 
+	v->branch = reference;
+	if (r == -EROFS) {
+		tell(v, "", 0, UINT64_MAX, "a write or fsync failed; 'cowfs branch recover' helps");
+		return 0;
+	}
 	if (r < 0)
 		return r;
-	v->branch = reference;
 	v->lineage = x.l->chain[0].lineage;
 	v->epoch = x.l->chain[0].epoch;
 	r = cow_inode_get(x.l, x.l->root, &root);
@@ -396,7 +400,7 @@ static cow_errno check_leaks(struct cow_store *s, bool repair, struct cow_verify
 			     struct cow_error *e)
 {
 	struct cow_gc_result got = {0};
-	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_store_sync(s);
+	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_store_push(s);
 
 	if (r == 0 && !repair)
 		r = cow_leaks(s, &got);

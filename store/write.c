@@ -99,7 +99,7 @@ static bool only_bytes(struct cow_inode *i)
 {
 	struct cow_live *l = i->live;
 
-	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) &&
+	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) && !i->committing &&
 	       atomic_load(&i->wait_seal) <= l->seal_done &&
 	       atomic_load(&l->name_seq) <= atomic_load(&l->s->synced_seq);
 }
