@@ -6,6 +6,8 @@
 #
 #   tests/crash/power.sh [--cuts N] [--seconds N] [--seed N] [--keep]    default 50 cuts, 15 seconds of recording
 #
+# The import before it is recorded too: cut at any moment, the branch is there as a whole or not at all.
+#
 # The oracle: pgbench -l notes when the answer to each insert arrived, by the clock of the recorder.
 # timeout 900
 . "$(dirname "$0")/../lib/lib.sh"
@@ -41,20 +43,30 @@ cat >>"$T/source/postgresql.conf" <<-'CONF'
 	max_wal_size = 16MB
 	checkpoint_timeout = 30s
 CONF
+pg_start "$T/source"
+pg_client "$T/source" pgbench -i -q -s 1 postgres >"$T/init" 2>&1
+sql "$T/source" "create table acked(client int, n int, primary key(client, n)); create extension amcheck"
+pg_stop "$T/source"
+
+# recorded LOG COMMAND...: cowfs, and the daemon that it starts, under the recorder.
+recorded() {
+	local log=$1
+	shift
+	POWER_DIR=$lab/store POWER_LOG=$log LD_PRELOAD=$tool/libpower_record.so "$COWFS" "$@" </dev/null >&2
+	[[ -s $log ]] || fail "nothing is recorded"
+}
 store_new "$lab/store"
-mount_store "$T/mnt"
-cowfs import "$T/source" main >&2
+M=$T/mnt
+mkdir -p "$M"
+on_exit "unmount_forced '$M'"
+cp -a --sparse=always "$lab/store" "$lab/base.import"
+recorded "$lab/log.import" -q mount "$COWFS_STORE" "$M"
+recorded "$lab/log.import" -q import "$T/source" main
+imported=$(now_ns)
 rm -rf "$T/source"
-pg_start "$M/main"
-pg_client "$M/main" pgbench -i -q -s 1 postgres >"$T/init" 2>&1
-sql "$M/main" "create table acked(client int, n int, primary key(client, n)); create extension amcheck"
-pg_stop "$M/main"
 unmount_store
 cp -a --sparse=always "$lab/store" "$lab/base"
-export POWER_DIR=$lab/store POWER_LOG=$lab/log
-LD_PRELOAD=$tool/libpower_record.so "$COWFS" mount "$COWFS_STORE" "$M" >&2 </dev/null
-unset POWER_DIR POWER_LOG
-[[ -s $lab/log ]] || fail "nothing is recorded"
+recorded "$lab/log" -q mount "$COWFS_STORE" "$M"
 method=$( ((seed % 2)) && echo open_datasync || echo fdatasync)
 pg_start "$M/main" -c wal_sync_method="$method"
 install -d -o postgres "$T/acks"
@@ -134,9 +146,9 @@ one_cut() {
 	((k % 10)) || amcheck "$M/main"
 	pg_stop "$M/main"
 	if ((k % 5 == 0)) && [[ -s $T/points ]]; then
-		name=$(shuf -n 1 --random-source=<(yes "$seed$k") "$T/points")
+		name=$(sort "$T/points" | sed -n "$((k % $(wc -l <"$T/points") + 1))p")
 		asked=$(awk -v s="$name" '$1 == s && $2 != "deleted" { print $2 }' "$lab/points")
-		branch check --parent "main@$name"
+		cowfs -q branch create check --parent "main@$name" >&2
 		pg_start "$M/check"
 		commits_there "$M/check" $((asked - margin)) "$line: branch of $name"
 		same "$(pgbench_sums "$M/check")" t "$line: sums of $name"
@@ -147,8 +159,32 @@ one_cut() {
 	unmount_store
 	rm -rf "$lab/cut"
 }
+# During import: the branch is there as a whole or not at all.
+one_cut_of_import() {
+	local words time_ns model loss events line
+	words=$("$tool/power_cut" "$lab/log.import" "$lab/base.import" "$lab/cut" $((seed * 100000 + $1)) "$import_from")
+	eval "$words"
+	line="import, cut $1 (seed $seed: $words)"
+	export COWFS_STORE=$lab/cut
+	cowfs verify >"$T/verify" 2>&1 || fail "$line: cowfs verify: $(tail -n 20 "$T/verify")"
+	mount_store "$M"
+	if cowfs -q branch list | grep -qx main; then
+		pg_start "$M/main"
+		same "$(sql "$M/main" "select count(*) from pgbench_accounts")" 100000 "$line: rows"
+		same "$(pgbench_sums "$M/main")" t "$line: sums"
+		pg_stop "$M/main"
+		check_stopped "$M/main"
+	elif ((time_ns - margin > imported)); then
+		fail "$line: the imported branch is missing"
+	fi
+	unmount_store
+	rm -rf "$lab/cut"
+}
+# The first events say what was there before.
+import_from=$(("$("$tool/power_cut" "$lab/log.import" | sed 's/.*from_ns=\([0-9]*\).*/\1/')" + 5000000))
+for ((c = 1; c <= (cuts + 4) / 5; c++)); do one_cut_of_import "$c"; done
 for ((c = 1; c <= cuts; c++)); do
 	[[ -z $keep ]] || note "cut $c"
 	one_cut "$c"
 done
-note "$cuts cuts, nothing acknowledged was missing (seed $seed)"
+note "$cuts cuts and $(((cuts + 4) / 5)) of import, nothing acknowledged was missing (seed $seed)"
