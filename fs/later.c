@@ -8,7 +8,7 @@
 #include "fs/uring.h"
 #include "store/cleanup.h"
 
-enum { POOL_THREADS = 4 };
+enum { POOL_THREADS = 16 };
 
 struct cow_later {
 	pthread_mutex_t lock;
@@ -34,6 +34,7 @@ struct cow_job *cow_job_new(fuse_req_t req, struct cow_inode *i)
 void cow_job_free(struct cow_job *j)
 {
 	cow_inode_put(j->inode);
+	free(j->data);
 	cow_ring_unref(j->ring);
 	free(j);
 }

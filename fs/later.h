@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* later: a small pool for work that must not hold up the thread that took the request.
  *
- * Two kinds: the sync of a relation, which may take long, when a thread serves all requests of a
- * core; and whatever needs the kernel to write its pages back first, which waits for requests that
- * the thread itself may have to serve. Each job is answered exactly once: by the pool, or by the
- * ring it came from (uring.h). */
+ * Three kinds, when a thread serves all requests of a core: the sync of a relation, which may take
+ * long; a write that waits for room on a full disk; and whatever needs the kernel to write its
+ * pages back first, which waits for requests that the thread itself may have to serve. Each job is
+ * answered exactly once: by the pool, or by the ring it came from (uring.h). */
 #pragma once
 #include <sys/queue.h>
 
@@ -26,6 +26,9 @@ struct cow_job {
 	uint64_t off;
 	int whence;
 	bool datasync;
+	void *data; /* owned, of a write that waits */
+	size_t size;
+	unsigned flags;
 	cow_errno result;
 	uint64_t ret;
 };

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
@@ -125,23 +126,65 @@ void cow_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	cow_node_put(&node);
 }
 
+static void work_write(struct cow_job *j)
+{
+	j->result = cow_file_write(j->inode, j->data, j->off, j->size, j->flags);
+}
+
+static void answer_write(struct cow_job *j)
+{
+	if (j->result < 0)
+		cow_reply(j->req, j->result);
+	else
+		fuse_reply_write(j->req, j->size);
+}
+
+/* The disk is full and the write will wait: copied out, so that it holds neither the thread nor the
+ * buffer that the requests of its core come through. */
+static cow_errno write_later(struct cow_mount *m, fuse_req_t req, const struct cow_node *node,
+			     const char *buf, size_t size, off_t off, unsigned flags)
+{
+	struct cow_job *j = cow_job_new(req, node->inode);
+
+	if (!j || !(j->data = malloc(size))) {
+		if (j)
+			cow_job_free(j);
+		return -ENOSPC;
+	}
+	memcpy(j->data, buf, size);
+	j->size = size;
+	j->off = (uint64_t)off;
+	j->flags = flags;
+	j->work = work_write;
+	j->answer = answer_write;
+	cow_later_do(m->later, j);
+	return 0;
+}
+
 void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 		  struct fuse_file_info *fi)
 {
 	struct cow_mount *m = cow_op_begin(req, FUSE_WRITE);
 	/* A page written back belongs to no handle; its O_DSYNC comes as an FSYNC of its own. */
-	bool dsync = (fi->fh & COW_FH_DSYNC) && !fi->writepage;
+	unsigned flags = fi->writepage           ? COW_WRITE_CACHED
+			 : fi->fh & COW_FH_DSYNC ? COW_WRITE_DSYNC
+						 : 0;
+	bool shared = cow_transport_is_shared(m);
 	struct cow_node node = {0};
 	cow_errno r = file_node(m, ino, &node);
 
 	if (r == 0)
 		r = cow_file_write(node.inode, buf, (uint64_t)off, size,
-				   dsync ? COW_WRITE_DSYNC : 0);
+				   flags | (shared ? COW_WRITE_NOWAIT : 0));
+	if (r == -EAGAIN && (r = write_later(m, req, &node, buf, size, off, flags)) == 0) {
+		cow_node_put(&node);
+		return;
+	}
+	cow_node_put(&node);
 	if (r < 0)
 		cow_reply(req, r);
 	else
 		fuse_reply_write(req, size);
-	cow_node_put(&node);
 }
 
 void cow_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

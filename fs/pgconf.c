@@ -50,6 +50,7 @@ const struct cow_pgconf_row cow_pgconf_table[] = {
     {"full_page_writes", "on", ALL, "a snapshot of a running server rests on it"},
     {"data_sync_retry", "off", ALL, "an fsync that failed is never repeated"},
     {"wal_sync_method", "open_datasync", ALL, "one request per commit on the mount"},
+    {"wal_buffers", "16MB", ALL, "with open_datasync small buffers make small durable writes"},
     {"recovery_init_sync_method", "fsync", 14, 18, "syncfs does not reach the store"},
 
     /* It starts on this machine. */

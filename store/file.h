@@ -42,6 +42,7 @@ cow_errno cow_file_read(struct cow_inode *i, void *buf, uint64_t off, size_t len
 enum {
 	COW_WRITE_DSYNC =
 	    1 << 0, /* durable when it returns: one host write when nothing else changed */
+	COW_WRITE_NOWAIT = 1 << 2, /* -EAGAIN where it would wait for room: try again without it */
 	COW_WRITE_CACHED = 1 << 1, /* from a page cache that has no way to give an error back to the
 				    * writer: any failure poisons the file, a full disk too */
 };

@@ -303,9 +303,15 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 		return -EFBIG;
 	/* A full disk is waited out with no lock held; a write is whole or not begun, so it can be
 	 * begun again. */
-	do
+	for (;;) {
 		r = write_frozen_out(i, buf, off, len, flags, &durable);
-	while (is_full(r) && cow_room_wait(&i->live->s->room, &i->live->gives_up) == 0);
+		if (!is_full(r))
+			break;
+		if ((flags & COW_WRITE_NOWAIT) && !i->live->s->room.fail)
+			return -EAGAIN;
+		if (cow_room_wait(&i->live->s->room, &i->live->gives_up) < 0)
+			break;
+	}
 	if (is_full(r) && (flags & COW_WRITE_CACHED))
 		cow_inode_poison(i, r);
 	if (r == 0 && (flags & COW_WRITE_DSYNC) && !durable)
