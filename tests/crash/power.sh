@@ -26,7 +26,7 @@ while (($#)); do
 done
 tool=$COWFS_BUILD/tests/crash
 [[ -x $tool/power_cut && -f $tool/libpower_record.so ]] || skip "the recorder is not built"
-margin=2000000 # ns: pgbench notes microseconds, and its clock was set against ours at its start
+margin=${COWFS_POWER_MARGIN:-2000000} # (below zero it has to fail) ns: pgbench notes microseconds, and its clock was set against ours at its start
 # In memory if there is room: a cut is then a second or two.
 lab=$T
 if [[ -d /dev/shm ]] && (($(df --output=avail -B1M /dev/shm | tail -1) > 3000)); then

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -361,6 +362,18 @@ int ioctl(int fd, unsigned long request, ...)
 	return r;
 }
 
+/* After a power cut the machine has a new boot id: what is recorded ran under another one. */
+static int open_boot_id(void)
+{
+	static const char id[] = "00000000-0000-4000-8000-000000000000\n";
+	int fd = memfd_create("boot_id", MFD_CLOEXEC);
+
+	if (fd >= 0 &&
+	    (syscall(SYS_write, fd, id, sizeof(id) - 1) < 0 || lseek(fd, 0, SEEK_SET) < 0))
+		abort();
+	return fd;
+}
+
 static int open_and_note(int dirfd, const char *name, int flags, mode_t mode)
 {
 	char memory[PATH_MAX];
@@ -369,6 +382,10 @@ static int open_and_note(int dirfd, const char *name, int flags, mode_t mode)
 	int fd = (int)syscall(SYS_openat, dirfd, name, flags, mode);
 	struct stat st;
 
+	if (fd >= 0 && log_fd >= 0 && strcmp(name, "/proc/sys/kernel/random/boot_id") == 0) {
+		syscall(SYS_close, fd);
+		return open_boot_id();
+	}
 	if (fd < 0 || !path || (there && !(flags & O_TRUNC)) || fstat(fd, &st) < 0)
 		return fd;
 	note((struct power_event){.op = there ? POWER_TRUNCATE : POWER_CREATE, .ino = st.st_ino},

@@ -335,11 +335,13 @@ static int last_name_change(const struct plan *p, int branch, int op)
 
 static int names_durable(const struct plan *p, int op)
 {
+	bool durable = p->op[op].branch != PLAN_EPHEMERAL;
+
 	switch (p->op[op].kind) {
 	case PLAN_WRITE_DSYNC:
 	case PLAN_FSYNC:
 	case PLAN_FDATASYNC:
-		return last_name_change(p, p->op[op].branch, op);
+		return !durable ? 0 : last_name_change(p, p->op[op].branch, op);
 	case PLAN_SETUP:
 	case PLAN_SNAPSHOT:
 	case PLAN_SNAPSHOT_DELETE:
@@ -350,7 +352,7 @@ static int names_durable(const struct plan *p, int op)
 	case PLAN_REOPEN:
 		return op;
 	case PLAN_SYNC_BRANCH:
-		return last_name_change(p, p->op[op].branch, op);
+		return !durable ? 0 : last_name_change(p, p->op[op].branch, op);
 	default:
 		return 0;
 	}

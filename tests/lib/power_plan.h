@@ -17,7 +17,8 @@
 
 enum {
 	PLAN_BRANCHES = 4,
-	PLAN_NAMES = 6, /* the last two are in the directory d */
+	PLAN_EPHEMERAL = 3, /* this one, when it is there: only its snapshots and children last */
+	PLAN_NAMES = 6,     /* the last two are in the directory d */
 	PLAN_SNAPSHOTS = 256,
 	PLAN_PAGE = 4096,
 	PLAN_NEAR = 20,  /* pages at the beginning of a file ... */

@@ -201,7 +201,9 @@ static cow_errno sync_branch(struct run *r, int branch)
 static cow_errno carry_out(struct run *r, const struct plan *p, const struct plan_op *o)
 {
 	struct cow_branch_create how = {.name = branch_name(o->kind == PLAN_BRANCH ? o->name2 : 0),
-					.parent = branch_name(o->branch)};
+					.parent = branch_name(o->branch),
+					.ephemeral =
+					    o->kind == PLAN_BRANCH && o->name2 == PLAN_EPHEMERAL};
 	struct cow_gc_result gc;
 	char text[32];
 	cow_errno rc;
