@@ -143,8 +143,7 @@ static bool is_lost(struct cow_store *s, uint64_t lineage)
 {
 	struct cow_lineage_rec rec;
 
-	return cow_lineage_get(s, lineage, &rec) == 0 && (rec.flags & COW_LINEAGE_EPHEMERAL) &&
-	       rec.boot[0] && strcmp(rec.boot, s->boot_id) != 0;
+	return cow_lineage_get(s, lineage, &rec) == 0 && cow_lineage_is_lost(&rec, s->boot_id);
 }
 
 static uint32_t count_forks(struct cow_store *s, uint64_t lineage)

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "store/branch.h"
@@ -197,6 +198,12 @@ struct cow_inode {
 static inline uint64_t cow_head(const struct cow_live *l)
 {
 	return __atomic_load_n(&l->chain[0].epoch, __ATOMIC_ACQUIRE);
+}
+
+/* Ephemeral, written to in another boot of the machine and never synced. */
+static inline bool cow_lineage_is_lost(const struct cow_lineage_rec *rec, const char *boot)
+{
+	return (rec->flags & COW_LINEAGE_EPHEMERAL) && rec->boot[0] && strcmp(rec->boot, boot) != 0;
 }
 
 /* Point k of the chain, for look-ups. */

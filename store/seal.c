@@ -168,6 +168,10 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 		    e, -EROFS,
 		    "Stop what uses it, then run 'cowfs branch recover' or 'cowfs start'.");
 	}
+	if (l->lost) {
+		cow_fail(e, -EROFS, "the branch is ephemeral and the machine went down since");
+		return cow_hint(e, -EROFS, "Start it over with 'cowfs branch reset'.");
+	}
 	if (reuse(l, ret))
 		return 0;
 	cow_room_state(&l->s->room, &waiting);

@@ -165,7 +165,7 @@ static cow_errno check_names(struct verify *v, const char *reference, struct cow
 struct search {
 	struct cow_store *s;
 	struct cow_live *l;
-	uint64_t lineage, ino;
+	uint64_t lineage, epoch, ino;
 	char branch[COW_BRANCH_MAX + 1];
 	char path[4096];
 	size_t len;
@@ -196,11 +196,12 @@ static int look_for(const char *name, uint64_t ino, uint32_t type, void *arg)
 	return r;
 }
 
-static bool goes_through(const struct cow_live *l, uint64_t lineage)
+/* The branch sees that epoch of the lineage. */
+static bool sees(const struct cow_live *l, uint64_t lineage, uint64_t epoch)
 {
 	for (uint32_t k = 0; k < l->n_chain; k++)
 		if (l->chain[k].lineage == lineage)
-			return true;
+			return cow_chain_at(l, k).epoch >= epoch;
 	return false;
 }
 
@@ -212,7 +213,7 @@ static int look_in_branch(const struct cow_branch_info *b, void *arg)
 
 	if (cow_live_get(x->s, b->name, &x->l, NULL) < 0)
 		return 0;
-	if (goes_through(x->l, x->lineage) && cow_inode_get(x->l, x->l->root, &root) == 0) {
+	if (sees(x->l, x->lineage, x->epoch) && cow_inode_get(x->l, x->l->root, &root) == 0) {
 		snprintf(x->branch, sizeof(x->branch), "%s", b->name);
 		r = cow_name_each(root, look_for, x);
 		cow_inode_put(root);
@@ -230,6 +231,7 @@ static int bad_block(uint64_t block, cow_errno r, void *arg)
 		return -ENOMEM;
 	where->s = v->s;
 	where->lineage = v->lineage;
+	where->epoch = v->epoch;
 	where->ino = v->ino;
 	cow_branch_each(v->s, look_in_branch, where);
 	v->branch = where->branch;
@@ -278,6 +280,8 @@ static cow_errno check_lineage(struct verify *v, const struct cow_world *w,
 
 	v->lineage = l->id;
 	v->head = l->has_branch ? l->head : 0;
+	if (r == 0 && l->lost && p.n) /* its head is the last point */
+		p.n--;
 	if (r == 0)
 		r = cow_needs(v->s, l->id, &p, &sink);
 	free(p.at);
@@ -292,7 +296,10 @@ static cow_errno check_lineage(struct verify *v, const struct cow_world *w,
 
 struct todo {
 	struct cow_world *w;
-	char (*refs)[2 * COW_BRANCH_MAX + 3];
+	struct ref {
+		char text[2 * COW_BRANCH_MAX + 3];
+		bool lost; /* a head that is not to be looked at */
+	} * refs;
 	size_t n, cap;
 	const char *const *names;
 	size_t n_names;
@@ -300,7 +307,7 @@ struct todo {
 	const char *branch;
 };
 
-static cow_errno add_ref(struct todo *t, const char *branch, const char *snap)
+static cow_errno add_ref(struct todo *t, const char *branch, const char *snap, bool lost)
 {
 	if (t->n == t->cap) {
 		size_t cap = t->cap ? 2 * t->cap : 16;
@@ -311,14 +318,15 @@ static cow_errno add_ref(struct todo *t, const char *branch, const char *snap)
 		t->refs = more;
 		t->cap = cap;
 	}
-	snprintf(t->refs[t->n++], sizeof(t->refs[0]), "%s%s%s", branch, snap ? "@" : "",
+	t->refs[t->n].lost = lost;
+	snprintf(t->refs[t->n++].text, sizeof(t->refs[0].text), "%s%s%s", branch, snap ? "@" : "",
 		 snap ? snap : "");
 	return 0;
 }
 
 static int add_snapshot(const struct cow_snapshot_info *p, void *arg)
 {
-	return add_ref(arg, p->branch, p->name);
+	return add_ref(arg, p->branch, p->name, false);
 }
 
 static int add_branch(const struct cow_branch_info *b, void *arg)
@@ -331,7 +339,8 @@ static int add_branch(const struct cow_branch_info *b, void *arg)
 	if (!wanted)
 		return 0;
 	t->branches++;
-	return add_ref(t, b->name, NULL);
+	/* Of a lost branch only the snapshots are promised. */
+	return add_ref(t, b->name, NULL, b->lost);
 }
 
 static cow_errno list_todo(struct cow_store *s, struct todo *t, struct cow_error *e)
@@ -348,7 +357,7 @@ static cow_errno list_todo(struct cow_store *s, struct todo *t, struct cow_error
 	r = cow_branch_each(s, add_branch, t);
 	n = t->n;
 	for (size_t k = 0; r == 0 && k < n; k++)
-		r = cow_snapshot_each(s, t->refs[k], add_snapshot, t);
+		r = cow_snapshot_each(s, t->refs[k].text, add_snapshot, t);
 	return r < 0 ? cow_fail(e, r, "cannot list the branches: %s", strerror(-r)) : 0;
 }
 
@@ -362,7 +371,7 @@ static void mark_lineages(struct cow_store *s, const struct todo *t, const struc
 		struct cow_ref ref;
 		uint64_t id;
 
-		if (cow_ref_resolve(s, t->refs[k], NULL, &ref, NULL) < 0)
+		if (cow_ref_resolve(s, t->refs[k].text, NULL, &ref, NULL) < 0)
 			continue;
 		id = ref.head ? ref.branch.lineage : ref.at.lineage;
 		cow_branch_release(&ref.branch);
@@ -428,7 +437,7 @@ cow_errno cow_verify(struct cow_store *s, const char *const *names, size_t n, bo
 		r = list_todo(s, &t, e);
 	ret->branches = t.branches;
 	for (size_t k = 0; r == 0 && k < t.n; k++)
-		r = check_names(&v, t.refs[k], e);
+		r = t.refs[k].lost ? 0 : check_names(&v, t.refs[k].text, e);
 	if (r == 0 && (r = check_lineages(&v, &t)) < 0)
 		cow_fail(e, r, "cannot read the map: %s", strerror(-r));
 	free(t.refs);

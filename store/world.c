@@ -66,6 +66,7 @@ static int add_lineage(const uint8_t *key, size_t klen, const uint8_t *val, size
 	    .parent = rec.parent,
 	    .fork_epoch = rec.fork_epoch,
 	    .head = rec.head,
+	    .lost = cow_lineage_is_lost(&rec, w->boot),
 	};
 	return rec.parent ? add_point(w, (struct cow_point){rec.parent, rec.fork_epoch}, 0) : 0;
 }
@@ -132,7 +133,7 @@ cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret)
 	const struct cow_kv_ops *kv = s->kv->ops;
 	int r;
 
-	*ret = (struct cow_world){0};
+	*ret = (struct cow_world){.boot = s->boot_id};
 	r = kv->scan(s->kv, l.b, l.len, NULL, 0, add_lineage, ret);
 	if (r == 0)
 		r = kv->scan(s->kv, p.b, p.len, NULL, 0, add_snap, ret);

@@ -11,9 +11,11 @@ struct cow_world_lineage {
 	uint64_t id, parent, fork_epoch, head;
 	bool has_branch; /* a branch names it: its head is a point */
 	bool busy;       /* poisoned: leave it alone */
+	bool lost;       /* ephemeral, and the machine went down: its head is not to be trusted */
 };
 
 struct cow_world {
+	const char *boot;                  /* borrowed: this boot of the machine */
 	struct cow_world_lineage *lineage; /* ascending id */
 	size_t n;
 	struct cow_point *point; /* named, forked over, or looked at */
