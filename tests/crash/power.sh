@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# timeout 900
 # Power loss under postgres: pgbench runs on a mounted store whose host calls are recorded, with snapshots, branches,
 # deletes and gc beside it; then the store is rebuilt as it may look at random moments, and at each of them: verify is
 # clean, postgres recovers, every commit and every snapshot that was acknowledged before is there, sums agree.
@@ -9,7 +10,6 @@
 # The import before it is recorded too: cut at any moment, the branch is there as a whole or not at all.
 #
 # The oracle: pgbench -l notes when the answer to each insert arrived, by the clock of the recorder.
-# timeout 900
 . "$(dirname "$0")/../lib/lib.sh"
 requires fuse root postgres cowfs
 cuts=50 seconds=15 seed=$RANDOM keep=
