@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "store/cleanup.h"
+#include "store/log.h"
 #include "store/sums.h"
 #include "store/world.h"
 
@@ -128,8 +129,9 @@ static cow_errno check_names(struct verify *v, const char *reference, struct cow
 	cow_errno r = cow_live_get_point(v->s, reference, &x.l, e);
 
 	v->branch = reference;
-	if (r == -EROFS) {
-		tell(v, "", 0, UINT64_MAX, "a write or fsync failed; 'cowfs branch recover' helps");
+	if (r == -EROFS) { /* known, on record and shown by status: no fault of the store */
+		cow_log_warn("verify: %s: not looked at as it is now: %s", reference,
+			     e ? e->text : "a write of it failed");
 		return 0;
 	}
 	if (r < 0)
