@@ -468,6 +468,7 @@ static uint64_t count_map_writes(void)
 	need_no_fault(&s);
 	end(&s);
 	tmpstore_release(&s.t);
+	kv_mem_disk_free(s.disk);
 	return n;
 }
 

@@ -105,6 +105,7 @@ static void tear_down(void)
 	cow_inode_put(f);
 	cow_live_put(l);
 	tmpstore_release(&t);
+	kv_mem_disk_free(slow.disk);
 }
 
 TestSuite(order, .init = set_up, .fini = tear_down, .timeout = 60);
