@@ -193,9 +193,18 @@ void cow_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	cow_reply(req, 0);
 }
 
+/* With write-back the kernel keeps size and times itself, but st_blocks is what we said last. Only
+ * attributes are forgotten, no pages: this waits for nobody. */
+static void refresh_blocks(struct fuse_session *se, fuse_ino_t ino, struct cow_inode *i)
+{
+	if (cow_inode_blocks_moved(i))
+		fuse_lowlevel_notify_inval_inode(se, ino, -1, 0);
+}
+
 static void work_sync(struct cow_job *j)
 {
 	j->result = cow_file_sync(j->inode, j->datasync);
+	refresh_blocks(j->se, j->ino, j->inode);
 }
 
 static void answer_sync(struct cow_job *j)
@@ -222,9 +231,15 @@ void cow_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file
 		j->work = work_sync;
 		j->answer = answer_sync;
 		j->datasync = datasync != 0;
+		j->se = m->se;
+		j->ino = ino;
 		cow_later_do(m->later, j);
 	} else {
-		cow_reply(req, r < 0 ? r : cow_file_sync(node.inode, datasync != 0));
+		if (r == 0) {
+			r = cow_file_sync(node.inode, datasync != 0);
+			refresh_blocks(m->se, ino, node.inode);
+		}
+		cow_reply(req, r);
 	}
 	cow_node_put(&node);
 }

@@ -181,8 +181,9 @@ struct cow_inode {
 	    disk_origin; /* as last put into the map (under commit too) */
 	uint32_t n_chunks;
 	struct cow_chunk **chunks;
-	bool committing;   /* work with map changes was taken and is not durable yet */
-	uint32_t load_seq; /* counts evictions: a load that raced one starts again */
+	uint64_t told_blocks; /* attr.blocks when _blocks_moved was last asked */
+	bool committing;      /* work with map changes was taken and is not durable yet */
+	uint32_t load_seq;    /* counts evictions: a load that raced one starts again */
 	uint32_t n_sources, cap_sources;
 	struct cow_source *sources; /* [0] is COW_SRC_FIRST */
 	uint16_t head_src;          /* 0 = none yet */

@@ -65,7 +65,7 @@ static cow_errno take_newest(struct cow_inode *i, struct cow_inode_rec *v, uint3
 	if (k > 0)
 		r = add_level(i, cow_chain_at(i->live, 0), &nothing);
 	i->disk_size = v->attr.size;
-	i->disk_blocks = v->attr.blocks;
+	i->disk_blocks = i->told_blocks = v->attr.blocks;
 	i->disk_limit = k == 0 ? v->limit : COW_NO_LIMIT;
 	i->disk_origin = k == 0 ? v->origin_blocks : 0;
 	return r;
@@ -303,6 +303,16 @@ void cow_inode_attr(struct cow_inode *i, struct cow_attr *ret)
 	WITH_LOCK(&i->map);
 
 	*ret = i->attr;
+}
+
+bool cow_inode_blocks_moved(struct cow_inode *i)
+{
+	bool moved;
+	WITH_LOCK(&i->map);
+
+	moved = i->told_blocks != i->attr.blocks;
+	i->told_blocks = i->attr.blocks;
+	return moved;
 }
 
 void cow_inode_touch(struct cow_inode *i)

@@ -33,6 +33,9 @@ void cow_inode_put(struct cow_inode *i); /* NULL is fine */
 uint64_t cow_inode_number(const struct cow_inode *i);
 struct cow_live *cow_inode_live(const struct cow_inode *i); /* borrowed; valid while `i` is held */
 void cow_inode_attr(struct cow_inode *i, struct cow_attr *ret);
+/* The space the file takes is another than at the last _attr: a cache of attributes above is
+ * behind. */
+bool cow_inode_blocks_moved(struct cow_inode *i);
 
 enum {
 	COW_SET_MODE = 1 << 0,
