@@ -12,6 +12,7 @@
 #include "tools/branch_columns.h"
 #include "tools/pg.h"
 #include "tools/pgsettle.h"
+#include "tools/serve_client.h"
 
 static const struct output_column record[] = {
     {"name", "Name", OUTPUT_TEXT, NULL},
@@ -65,6 +66,8 @@ static int create_run(struct command_call *call)
 		r = pgsettle(call, command_option(call, "parent"));
 	if (r == 0)
 		r = command_ask(call, "branch.create", create_args(call), &result);
+	if (r == 0)
+		serve_nudge(call->store);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
 		r = pg_seed(call, call->argv[0], seed);
 	if (r == 0)
@@ -128,6 +131,8 @@ static int list_run(struct command_call *call)
 			    json_pack("{s:b,s:b}", "space", (int)space, "all", (int)all), &result);
 
 	if (r == 0)
+		serve_overlay(call->store, json_object_get(result, "branches"));
+	if (r == 0)
 		r = output_print(&call->out, result,
 				 command_option(call, "tree") ? &tree_spec : &list_spec);
 	left = json_integer_value(json_object_get(result, "unmeasured"));
@@ -160,8 +165,15 @@ const struct command cmd_branch_list = {
 
 static int get_run(struct command_call *call)
 {
-	return command_verb(call, "branch.get", json_pack("{s:s}", "name", call->argv[0]),
-			    &branch_record_spec);
+	json_t *result = NULL;
+	int r = command_ask(call, "branch.get", json_pack("{s:s}", "name", call->argv[0]), &result);
+
+	if (r == 0) {
+		serve_overlay(call->store, result);
+		r = output_print(&call->out, result, &branch_record_spec);
+	}
+	json_decref(result);
+	return r;
 }
 
 const struct command cmd_branch_get = {

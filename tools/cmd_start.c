@@ -11,6 +11,7 @@
 #include "tools/commands.h"
 #include "tools/parse.h"
 #include "tools/pgbranch.h"
+#include "tools/serve_client.h"
 
 static const struct output_column columns[] = {
     {"branch", "Branch", OUTPUT_TEXT, "COWFS_BRANCH"},
@@ -90,6 +91,31 @@ static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, un
 	return r;
 }
 
+/* With a proxy it is the one who starts servers. */
+static int start_served(struct command_call *call, struct pgbranch *b)
+{
+	struct cow_pgconf_list extra = {0};
+	json_t *settings = json_object(), *answer = NULL;
+	cow_errno r = extra_settings(call, &extra);
+
+	if (r == 0 && command_option(call, "bindir"))
+		r = command_usage(call, "--bindir cannot be used while cowfs serve runs");
+	for (size_t k = 0; r == 0 && k < extra.n; k++)
+		json_object_set_new(settings, extra.items[k].name,
+				    json_string(extra.items[k].value));
+	cow_pgconf_list_release(&extra);
+	if (r == 0) {
+		/* The branch may be younger than what serve knows. */
+		serve_nudge(call->store);
+		r = serve_call(call->store, "wake",
+			       json_pack("{s:s,s:O}", "name", b->name, "settings", settings),
+			       &answer, &call->error);
+	}
+	json_decref(settings);
+	json_decref(answer);
+	return r < 0 ? r : pgbranch_find(call, b->name, (struct pgbranch_port){0}, b);
+}
+
 static int run_start(struct command_call *call)
 {
 	const char *port_text = command_option(call, "port");
@@ -123,7 +149,8 @@ static int run_start(struct command_call *call)
 		return r;
 	was_running = b.state.running;
 	if (!was_running)
-		r = start_stopped(call, &b, timeout_ms);
+		r = serve_runs(call->store) ? start_served(call, &b)
+					    : start_stopped(call, &b, timeout_ms);
 	else if (call->out.format == OUTPUT_TABLE)
 		fprintf(stderr, "%s is running already\n", b.name);
 	if (r < 0)
@@ -181,6 +208,24 @@ static cow_errno mode_of(struct command_call *call, enum pgserver_mode *ret)
 	return command_usage(call, "-m takes smart, fast or immediate, not '%s'", text);
 }
 
+/* A proxy has to know that it was meant: otherwise the next client starts the server again. */
+static cow_errno stop(struct command_call *call, struct pgbranch *b, enum pgserver_mode mode,
+		      unsigned timeout_ms, bool *ret_was)
+{
+	bool served = serve_runs(call->store);
+	cow_errno r;
+
+	*ret_was = b->state.running;
+	if (served && mode == PGSERVER_FAST)
+		return serve_call(call->store, "stop", json_pack("{s:s}", "name", b->name), NULL,
+				  &call->error);
+	r = pgserver_stop(b->pgdata, mode, timeout_ms, ret_was, &call->error);
+	if (r == 0 && served)
+		r = serve_call(call->store, "stop", json_pack("{s:s}", "name", b->name), NULL,
+			       &call->error);
+	return r;
+}
+
 static int run_stop(struct command_call *call)
 {
 	struct pgbranch b;
@@ -199,7 +244,7 @@ static int run_stop(struct command_call *call)
 	if (r == 0 && mode == PGSERVER_IMMEDIATE)
 		r = wait_for_room(call, b.name, false);
 	if (r == 0)
-		r = pgserver_stop(b.pgdata, mode, timeout_ms, &was, &call->error);
+		r = stop(call, &b, mode, timeout_ms, &was);
 	if (r < 0)
 		return r;
 	if (!was && call->out.format == OUTPUT_TABLE)

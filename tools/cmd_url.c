@@ -10,6 +10,7 @@
 #include "store/cleanup.h"
 #include "tools/commands.h"
 #include "tools/pgbranch.h"
+#include "tools/serve_client.h"
 
 /* --- url --- */
 
@@ -31,11 +32,18 @@ static int run_url(struct command_call *call)
 
 	if (r < 0)
 		return r;
+	/* Behind a proxy every branch has an address, and it may be used at once. */
+	if (r == 0 && b.port == 0 && serve_runs(call->store)) {
+		serve_nudge(call->store);
+		r = pgbranch_find(call, b.name, (struct pgbranch_port){0}, &b);
+	}
+	if (r < 0)
+		return r;
 	if (b.port == 0) {
 		cow_fail(&call->error, -ENOENT, "%s has no address: it was never started", b.name);
 		return cow_hint(&call->error, -ENOENT, "Start it: cowfs start %s", b.name);
 	}
-	if (!b.state.running && call->out.format == OUTPUT_TABLE)
+	if (!b.state.running && call->out.format == OUTPUT_TABLE && !serve_runs(call->store))
 		fprintf(stderr, "%s is not running; start it with: cowfs start %s\n", b.name,
 			b.name);
 	result = pgbranch_json(&b, command_option(call, "user"), command_option(call, "dbname"));
@@ -115,7 +123,7 @@ static int run_psql(struct command_call *call)
 	struct pgbranch b;
 	cow_errno r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, &b);
 
-	if (r == 0 && !b.state.running) {
+	if (r == 0 && !b.state.running && !serve_runs(call->store)) {
 		cow_fail(&call->error, -ENOTCONN, "%s is not running", b.name);
 		r = cow_hint(&call->error, -ENOTCONN, "Start it: cowfs start %s", b.name);
 	}

@@ -23,4 +23,5 @@ extern const struct command cmd_branch_delete, cmd_branch_set_default;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_delete;
 extern const struct command cmd_diff, cmd_du, cmd_gc, cmd_verify, cmd_status, cmd_log;
 extern const struct command cmd_start, cmd_stop, cmd_url, cmd_psql;
+extern const struct command cmd_serve, cmd_wake, cmd_suspend;
 extern const struct command cmd_help;

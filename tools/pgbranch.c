@@ -21,6 +21,7 @@
 #include "tools/parse.h"
 #include "tools/pgbin.h"
 #include "tools/pgplace.h"
+#include "tools/serve_client.h"
 
 /* --- finding --- */
 
@@ -64,6 +65,23 @@ static void owner_name(uid_t uid, char *buf, size_t size)
 		snprintf(buf, size, "postgres");
 }
 
+/* Where the server that runs can be reached. */
+static void note_running(const char *store, struct pgbranch *b)
+{
+	char hidden[sizeof(b->socket_dir) + 8];
+
+	if (b->state.port)
+		b->port = b->state.port;
+	pgplace_private_dir(b->socket_dir, hidden, sizeof(hidden));
+	b->served = strcmp(b->state.socket_dir, hidden) == 0;
+	if (b->served && serve_runs(store))
+		return;
+	if (b->state.socket_dir[0])
+		snprintf(b->socket_dir, sizeof(b->socket_dir), "%s", b->state.socket_dir);
+	if (b->served)
+		snprintf(b->host, sizeof(b->host), PGPLACE_PRIVATE_HOST);
+}
+
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret)
 {
@@ -95,13 +113,9 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 	if (r < 0)
 		return r;
 	owner_name(st.st_uid, ret->user, sizeof(ret->user));
-	if (ret->state.running) {
-		if (ret->state.port)
-			ret->port = ret->state.port;
-		if (ret->state.socket_dir[0])
-			snprintf(ret->socket_dir, sizeof(ret->socket_dir), "%s",
-				 ret->state.socket_dir);
-	}
+	snprintf(ret->host, sizeof(ret->host), PGPLACE_PUBLIC_HOST);
+	if (ret->state.running)
+		note_running(store, ret);
 	return 0;
 }
 
@@ -268,15 +282,15 @@ static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
 }
 
 /* Where this server is: only cowfs knows, so these are not for the user. */
-static cow_errno place(const struct pgbranch *b, struct cow_pgconf_list *l)
+static cow_errno place(const struct pgbranch *b, const char *socket_dir, struct cow_pgconf_list *l)
 {
 	char port[16], cluster[64];
 	const char *const rows[][2] = {
 	    {"data_directory", b->pgdata},
 	    {"cluster_name", cluster},
 	    {"port", port},
-	    {"listen_addresses", "127.0.0.1"},
-	    {"unix_socket_directories", b->socket_dir},
+	    {"listen_addresses", b->served ? PGPLACE_PRIVATE_HOST : PGPLACE_PUBLIC_HOST},
+	    {"unix_socket_directories", socket_dir},
 	    {"logging_collector", "off"},
 	};
 	cow_errno r = 0;
@@ -321,18 +335,23 @@ static cow_errno add_extra(const struct pgbranch *b, const struct cow_pgconf_lis
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e)
 {
+	char socket_dir[sizeof(b->socket_dir) + 8];
 	struct cow_pgconf_list l = {0};
 	struct pgserver_start how = {.pgdata = b->pgdata,
 				     .bindir = b->bindir,
 				     .log = b->log,
 				     .user = b->user,
-				     .socket_dir = b->socket_dir,
+				     .socket_dir = socket_dir,
 				     .port = b->port,
 				     .settings = &l,
 				     .timeout_ms = timeout_ms};
 	cow_errno r;
 
-	if (!pgplace_port_free(b->port)) {
+	if (b->served)
+		pgplace_private_dir(b->socket_dir, socket_dir, sizeof(socket_dir));
+	else
+		snprintf(socket_dir, sizeof(socket_dir), "%s", b->socket_dir);
+	if (!pgplace_port_free(b->served ? PGPLACE_PRIVATE_HOST : PGPLACE_PUBLIC_HOST, b->port)) {
 		cow_fail(e, -EBUSY, "port %d of %s is used by another program", b->port, b->name);
 		return cow_hint(e, -EBUSY,
 				"End that program, or give the branch another port: cowfs start "
@@ -340,11 +359,13 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 				b->name);
 	}
 	r = pgplace_make(b->pgdata, b->socket_dir, b->log, e);
+	if (r == 0 && b->served)
+		r = pgplace_make_private(b->pgdata, socket_dir, e);
 	if (r < 0)
 		return r;
 	r = ours(b, &l);
 	if (r == 0)
-		r = place(b, &l);
+		r = place(b, socket_dir, &l);
 	r = r < 0 ? cow_fail(e, r, "cannot make the settings of the server: %s", strerror(-r))
 		  : add_extra(b, extra, &l, e);
 	if (r == 0)
@@ -375,7 +396,7 @@ void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname
 		return;
 	fputs("postgresql://", f);
 	put_encoded(f, user ? user : b->user);
-	fprintf(f, "@127.0.0.1:%d/", b->port);
+	fprintf(f, "@%s:%d/", b->host, b->port);
 	put_encoded(f, dbname ? dbname : "postgres");
 	fclose(f);
 }
@@ -390,7 +411,7 @@ json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *db
 			 json_text(b->name), "current_state", state, "pid",
 			 b->state.running ? json_integer(b->state.pid) : json_null(), "port",
 			 b->port, "connection_uri", json_text(b->port ? url : NULL), "host",
-			 "127.0.0.1", "user", json_text(user ? user : b->user), "database",
+			 b->host, "user", json_text(user ? user : b->user), "database",
 			 json_text(dbname ? dbname : "postgres"), "socket_dir",
 			 json_text(b->socket_dir), "data_directory", json_text(b->pgdata), "log",
 			 json_text(b->log), "version", b->major);

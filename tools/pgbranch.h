@@ -22,6 +22,10 @@ struct pgbranch {
 	int major;
 	uint64_t writers;               /* files of the branch that are open for writing */
 	bool ephemeral, poisoned, lost; /* as in store/branch.h */
+	/* Behind the proxy: listens where only cowfs serve connects to. `host` and `socket_dir` are
+	 * where clients connect to: the proxy, or the server itself when no proxy runs any more. */
+	bool served;
+	char host[64];
 	struct pgstate state;
 };
 
@@ -48,12 +52,12 @@ cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b);
  */
 cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
 
-/* Start the server that does not run. `extra`: settings of the user, they win over ours. Updates
- * b->state. -EBUSY its port is taken; else as pgserver_start. */
+/* Start the server that does not run, where b->served says. `extra`: settings of the user, they win
+ * over ours. Updates b->state. -EBUSY its port is taken; else as pgserver_start. */
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e);
 
-/* postgresql://USER@127.0.0.1:PORT/DBNAME, percent-encoded. */
+/* postgresql://USER@HOST:PORT/DBNAME, percent-encoded. */
 void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname, char *buf,
 		  size_t size);
 

@@ -16,7 +16,8 @@
 
 #include "store/cleanup.h"
 
-#define SOCKET_DIR_MAX 91 /* 107 less "/.s.PGSQL.65535" */
+#define PRIVATE_DIR "pg"
+#define SOCKET_DIR_MAX 88 /* 107 less "/pg/.s.PGSQL.65535", and the NUL */
 #define LOG_MAX (16 << 20)
 
 /* FNV-1a: short names that differ, nothing more is asked of it. */
@@ -159,12 +160,32 @@ cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *l
 	return 0;
 }
 
-bool pgplace_port_free(int port)
+cow_errno pgplace_make_private(const char *pgdata, const char *dir, struct cow_error *e)
+{
+	struct stat data, st;
+
+	if ((mkdir(dir, 0700) < 0 && errno != EEXIST) || lstat(dir, &st) < 0 ||
+	    stat(pgdata, &data) < 0)
+		return cow_fail(e, -errno, "cannot make %s: %s", dir, strerror(errno));
+	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != data.st_uid))
+		return cow_fail(e, -EPERM, "%s belongs to somebody else", dir);
+	if (st.st_uid != data.st_uid && lchown(dir, data.st_uid, data.st_gid) < 0)
+		return cow_fail(e, -errno, "cannot give %s to user %u: %s", dir, data.st_uid,
+				strerror(errno));
+	return 0;
+}
+
+void pgplace_private_dir(const char *socket_dir, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/" PRIVATE_DIR, socket_dir);
+}
+
+bool pgplace_port_free(const char *host, int port)
 {
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const struct sockaddr_in a = {.sin_family = AF_INET,
 				      .sin_port = htons((uint16_t)port),
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+				      .sin_addr.s_addr = inet_addr(host)};
 
 	/* As postgres does: an old connection in TIME_WAIT is no obstacle. */
 	if (fd >= 0)

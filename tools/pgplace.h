@@ -25,5 +25,18 @@ cow_errno pgplace_fill(const char *store, const char *branch, char *socket_dir, 
 cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *log,
 		       struct cow_error *e);
 
-/* Could a server listen on this port of 127.0.0.1 now? */
-bool pgplace_port_free(int port);
+/* The directory for the sockets of a served branch, for nobody but the owner of `pgdata` and root.
+ * Its parent was made by pgplace_make. */
+cow_errno pgplace_make_private(const char *pgdata, const char *dir, struct cow_error *e);
+
+/* Where a server listens whose branch is served by cowfs serve: the port is the same, so that the
+ * URL of the branch stays what it was, and belongs to the proxy. Another loopback address and not a
+ * unix socket, because pg_hba.conf treats the two kinds of clients differently. */
+#define PGPLACE_PRIVATE_HOST "127.77.0.1"
+#define PGPLACE_PUBLIC_HOST "127.0.0.1"
+
+/* Sockets of such a server: a directory in the public one. `ret` of at least 108 bytes. */
+void pgplace_private_dir(const char *socket_dir, char *ret, size_t size);
+
+/* Could a server listen on this port of `host` (dotted) now? */
+bool pgplace_port_free(const char *host, int port);

@@ -12,6 +12,7 @@
 #include "store/cleanup.h"
 #include "tools/pg.h"
 #include "tools/pgbranch.h"
+#include "tools/serve_client.h"
 
 #define START_MS 300000u
 #define STOP_MS 60000u
@@ -110,7 +111,8 @@ cow_errno pg_seed(struct command_call *call, const char *branch, const char *fil
 	r = pgbranch_find(call, branch, (struct pgbranch_port){.choose = true}, &b);
 	if (r == 0)
 		r = pgbranch_find_programs(&b, NULL, &call->error);
-	if (r == 0 && !b.state.running) {
+	/* Behind a proxy, connecting starts it, and leaving lets it fall asleep. */
+	if (r == 0 && !b.state.running && !serve_runs(call->store)) {
 		r = pgbranch_start(&b, &none, START_MS, &call->error);
 		started = r == 0;
 	}

@@ -14,7 +14,15 @@
 #include "store/os.h"
 
 /* Lines of postmaster.pid, counted from 0 (PostgreSQL's pidfile.h). */
-enum { LINE_PID = 0, LINE_PORT = 3, LINE_SOCKET_DIR = 4, LINE_SHMEM = 6, LINE_STATUS = 7, LINES };
+enum {
+	LINE_PID = 0,
+	LINE_PORT = 3,
+	LINE_SOCKET_DIR = 4,
+	LINE_LISTENS = 5,
+	LINE_SHMEM = 6,
+	LINE_STATUS = 7,
+	LINES
+};
 
 static void parse(char *text, struct pgstate *s)
 {
@@ -30,6 +38,8 @@ static void parse(char *text, struct pgstate *s)
 	s->port = line[LINE_PORT] ? (int)strtol(line[LINE_PORT], NULL, 10) : 0;
 	if (line[LINE_SOCKET_DIR])
 		snprintf(s->socket_dir, sizeof(s->socket_dir), "%s", line[LINE_SOCKET_DIR]);
+	if (line[LINE_LISTENS])
+		snprintf(s->listens, sizeof(s->listens), "%s", line[LINE_LISTENS]);
 	if (line[LINE_SHMEM])
 		sscanf(line[LINE_SHMEM], "%lu %d", &key, &s->shmid);
 	s->ready = line[LINE_STATUS] && (strncmp(line[LINE_STATUS], "ready", 5) == 0 ||

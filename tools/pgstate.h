@@ -18,6 +18,7 @@ struct pgstate {
 	pid_t pid;
 	int port;
 	char socket_dir[108]; /* "" = none */
+	char listens[64];     /* the first address it listens on; "" = on no port */
 	int shmid;            /* -1 = unknown */
 };
 

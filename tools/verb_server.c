@@ -93,7 +93,7 @@ static cow_errno choose_port(struct engine *g, const char *name, int wanted, int
 		goto out;
 	}
 	for (int port = PORT_FIRST; !*ret && port <= PORT_LAST; port++)
-		if (!p->used[port - PORT_FIRST] && pgplace_port_free(port))
+		if (!p->used[port - PORT_FIRST] && pgplace_port_free(PGPLACE_PUBLIC_HOST, port))
 			*ret = port;
 	r = *ret ? keep_port(g, &b, *ret, e)
 		 : cow_fail(e, -EADDRINUSE, "no port from %d to %d is free", PORT_FIRST, PORT_LAST);

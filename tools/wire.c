@@ -123,29 +123,29 @@ cow_errno wire_error_read(const json_t *error, struct cow_error *e)
 
 /* Socket addresses hold about 100 bytes; going through the directory's descriptor, the path of a
  * store may have any length. *ret_dir must be closed after use. */
-static cow_errno address(const char *dir, struct sockaddr_un *ret, int *ret_dir)
+static cow_errno address(const char *dir, const char *name, struct sockaddr_un *ret, int *ret_dir)
 {
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", fd, WIRE_SOCKET);
+	snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/%s", fd, name);
 	*ret_dir = fd;
 	return 0;
 }
 
-cow_errno wire_listen(const char *dir, int *ret_fd, struct cow_error *e)
+cow_errno wire_listen_as(const char *dir, const char *name, int *ret_fd, struct cow_error *e)
 {
 	struct sockaddr_un at;
 	mode_t mask;
 	int dir_fd, fd, bound;
-	cow_errno r = address(dir, &at, &dir_fd);
+	cow_errno r = address(dir, name, &at, &dir_fd);
 
 	if (r < 0)
 		return cow_fail(e, r, "cannot open %s: %s", dir, strerror(-r));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	unlinkat(dir_fd, WIRE_SOCKET, 0);
+	unlinkat(dir_fd, name, 0);
 	mask = umask(0177);
 	bound = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof(at));
 	r = bound < 0 || listen(fd, LISTEN_BACKLOG) < 0 ? -errno : 0;
@@ -154,17 +154,22 @@ cow_errno wire_listen(const char *dir, int *ret_fd, struct cow_error *e)
 	if (r < 0) {
 		if (fd >= 0)
 			close(fd);
-		return cow_fail(e, r, "cannot listen on %s/%s: %s", dir, WIRE_SOCKET, strerror(-r));
+		return cow_fail(e, r, "cannot listen on %s/%s: %s", dir, name, strerror(-r));
 	}
 	*ret_fd = fd;
 	return 0;
 }
 
-cow_errno wire_connect(const char *dir, int *ret_fd)
+cow_errno wire_listen(const char *dir, int *ret_fd, struct cow_error *e)
+{
+	return wire_listen_as(dir, WIRE_SOCKET, ret_fd, e);
+}
+
+cow_errno wire_connect_as(const char *dir, const char *name, int *ret_fd)
 {
 	struct sockaddr_un at;
 	int dir_fd, fd;
-	cow_errno r = address(dir, &at, &dir_fd);
+	cow_errno r = address(dir, name, &at, &dir_fd);
 
 	if (r < 0)
 		return r;
@@ -181,12 +186,22 @@ cow_errno wire_connect(const char *dir, int *ret_fd)
 	return 0;
 }
 
-void wire_unlink(const char *dir)
+cow_errno wire_connect(const char *dir, int *ret_fd)
+{
+	return wire_connect_as(dir, WIRE_SOCKET, ret_fd);
+}
+
+void wire_unlink_as(const char *dir, const char *name)
 {
 	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return;
-	unlinkat(fd, WIRE_SOCKET, 0);
+	unlinkat(fd, name, 0);
 	close(fd);
+}
+
+void wire_unlink(const char *dir)
+{
+	wire_unlink_as(dir, WIRE_SOCKET);
 }

@@ -36,6 +36,10 @@ cow_errno wire_error_read(const json_t *error, struct cow_error *e);
 /* The socket of the store at `dir`, whatever the length of its path. Mode 0600; an old socket is
  * replaced, so only the holder of the store's lock may call this. */
 cow_errno wire_listen(const char *dir, int *ret_fd, struct cow_error *e);
+/* The same for another socket of the store than the daemon's. */
+cow_errno wire_listen_as(const char *dir, const char *name, int *ret_fd, struct cow_error *e);
 /* -ENOENT no socket, -ECONNREFUSED nobody behind it, -EACCES. */
 cow_errno wire_connect(const char *dir, int *ret_fd);
+cow_errno wire_connect_as(const char *dir, const char *name, int *ret_fd);
 void wire_unlink(const char *dir);
+void wire_unlink_as(const char *dir, const char *name);
