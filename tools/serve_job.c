@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,7 +115,7 @@ void serve_job(struct serve *s, serve_work *work, const char *name, serve_done *
 	int ends[2];
 	pid_t pid = -1;
 
-	if (pipe2(ends, O_CLOEXEC) == 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
 		fcntl(ends[0], F_SETFL, O_NONBLOCK);
 		j = job_new(s, ends[0], done, arg);
 		fflush(NULL);
