@@ -10,6 +10,7 @@
 
 #include "store/branch.h"
 #include "tools/branch_columns.h"
+#include "tools/branch_settings.h"
 #include "tools/pg.h"
 #include "tools/pgsettle.h"
 #include "tools/serve_client.h"
@@ -22,6 +23,7 @@ static const struct output_column record[] = {
     {"created_at", "Created", OUTPUT_AGE, NULL},
     {"last_reset_at", "Reset", OUTPUT_AGE, NULL},
     {"data_state_at", "Data as of", OUTPUT_AGE, NULL},
+    {"expires_at", "Expires", OUTPUT_TEXT, NULL},
     {"unique_bytes", "Unique", OUTPUT_BYTES, NULL},
     {"logical_size", "Logical", OUTPUT_BYTES, NULL},
     {"labels", "Labels", OUTPUT_LABELS, NULL},
@@ -51,7 +53,7 @@ static json_t *create_args(const struct command_call *call)
 static int create_run(struct command_call *call)
 {
 	const char *seed = command_option(call, "seed");
-	json_t *result = NULL;
+	json_t *result = NULL, *args, *settings;
 	int r = cow_branch_name_check(call->argv[0], &call->error);
 
 	if (r < 0)
@@ -62,10 +64,16 @@ static int create_run(struct command_call *call)
 		r = -errno;
 		return cow_fail(&call->error, r, "cannot read %s: %s", seed, strerror(-r));
 	}
-	if (!command_option(call, "empty"))
+	args = create_args(call);
+	json_object_set_new(args, "settings", settings = json_object());
+	r = branch_settings_read(call, settings);
+	if (r == 0 && !command_option(call, "empty"))
 		r = pgsettle(call, command_option(call, "parent"));
-	if (r == 0)
-		r = command_ask(call, "branch.create", create_args(call), &result);
+	if (r < 0) {
+		json_decref(args);
+		return r;
+	}
+	r = command_ask(call, "branch.create", args, &result);
 	if (r == 0)
 		serve_nudge(call->store);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
@@ -82,6 +90,8 @@ static const struct command_option create_options[] = {
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
     {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction"},
+    BRANCH_SETTINGS_EXPIRY,
+    BRANCH_SETTINGS_OTHERS,
     {0},
 };
 
@@ -90,7 +100,7 @@ const struct command cmd_branch_create = {
     .name = "create",
     .summary = "make a branch, whatever the size of its parent",
     .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
-	     "[--seed FILE.sql]",
+	     "[--seed FILE.sql] [--ttl TIME]",
     .detail =
 	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
 	"parent\nof the default branch. P may be running: the branch is what a power loss at "
@@ -196,9 +206,14 @@ static int rename_run(struct command_call *call)
 
 	if (r < 0)
 		return r;
-	return command_verb(call, "branch.rename",
-			    json_pack("{s:s,s:s}", "from", call->argv[0], "to", call->argv[1]),
-			    &branch_record_spec);
+	r = serve_make_way(call->store, call->argv[0], false, &call->error);
+	if (r == 0)
+		r = command_verb(call, "branch.rename",
+				 json_pack("{s:s,s:s}", "from", call->argv[0], "to", call->argv[1]),
+				 &branch_record_spec);
+	if (r == 0)
+		serve_nudge(call->store);
+	return r;
 }
 
 const struct command cmd_branch_rename = {

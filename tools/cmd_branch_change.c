@@ -9,11 +9,43 @@
 
 #include "store/branch.h"
 #include "tools/branch_columns.h"
+#include "tools/serve_client.h"
+
+#define OPTION_FORCE                                                                               \
+	{                                                                                          \
+		"force", 0, NULL, "also when it is protected, or has clients behind cowfs serve"   \
+	}
 
 static const struct command_option yes_only[] = {
     COMMAND_OPTION_YES,
     {0},
 };
+
+static const struct command_option delete_options[] = {
+    COMMAND_OPTION_YES,
+    OPTION_FORCE,
+    {0},
+};
+
+/* What changes contents: the branch is put to sleep first, and serve hears of it afterwards. */
+static int change(struct command_call *call, const char *verb, json_t *args, int names,
+		  const struct output_spec *spec)
+{
+	bool force = command_option(call, "force");
+	const char *store;
+	int r = command_store(call, &store);
+
+	for (int k = 0; r == 0 && k < names; k++)
+		r = serve_make_way(store, call->argv[k], force, &call->error);
+	if (r < 0) {
+		json_decref(args);
+		return r;
+	}
+	json_object_set_new(args, "force", json_boolean(force));
+	r = command_verb(call, verb, args, spec);
+	serve_nudge(store);
+	return r;
+}
 
 /* --- reset --- */
 
@@ -43,14 +75,15 @@ static int reset_run(struct command_call *call)
 		r = parent ? pgsettle(call, parent) : settle_parent(call, call->argv[0]);
 	if (r < 0)
 		return r;
-	return command_verb(call, "branch.reset",
-			    json_pack("{s:s,s:s*}", "name", call->argv[0], "source", parent),
-			    &branch_record_spec);
+	return change(call, "branch.reset",
+		      json_pack("{s:s,s:s*}", "name", call->argv[0], "source", parent), 1,
+		      &branch_record_spec);
 }
 
 static const struct command_option reset_options[] = {
     {"parent", 'p', "P", "the point to start over from (default: its parent as it is now)"},
     COMMAND_OPTION_YES,
+    OPTION_FORCE,
     {0},
 };
 
@@ -58,7 +91,7 @@ const struct command cmd_branch_reset = {
     .group = "branch",
     .name = "reset",
     .summary = "start a branch over from its parent; name, port and settings stay",
-    .usage = "NAME [--parent P] [--yes]",
+    .usage = "NAME [--parent P] [--yes] [--force]",
     .example = "cowfs branch reset feature/add-orgs --yes",
     .options = reset_options,
     .min_args = 1,
@@ -92,12 +125,13 @@ static int restore_run(struct command_call *call)
 		r = command_confirm(call, what, call->argv[0]);
 	if (r < 0)
 		return r;
-	return command_verb(call, "branch.reset", restore_args(call), &branch_record_spec);
+	return change(call, "branch.reset", restore_args(call), 1, &branch_record_spec);
 }
 
 static const struct command_option restore_options[] = {
     {"preserve-under", 0, "NAME", "keep the present contents as a branch of this name"},
     COMMAND_OPTION_YES,
+    OPTION_FORCE,
     {0},
 };
 
@@ -200,8 +234,8 @@ static int delete_run(struct command_call *call)
 
 	if (r < 0)
 		return r;
-	return command_verb(call, "branch.delete", json_pack("{s:o}", "names", names_of(call)),
-			    &deleted_spec);
+	return change(call, "branch.delete", json_pack("{s:o}", "names", names_of(call)),
+		      call->argc, &deleted_spec);
 }
 
 const struct command cmd_branch_delete = {
@@ -209,11 +243,11 @@ const struct command cmd_branch_delete = {
     .name = "delete",
     .aliases = "rm",
     .summary = "delete branches with their snapshots",
-    .usage = "NAME... [--yes]",
+    .usage = "NAME... [--yes] [--force]",
     .detail = "Never refused because something was made from them: branches made from a deleted "
 	      "one keep\nwhat they see. The space comes back in the background.",
     .example = "cowfs branch delete feature/add-orgs --yes",
-    .options = yes_only,
+    .options = delete_options,
     .min_args = 1,
     .max_args = -1,
     .run = delete_run,

@@ -20,8 +20,10 @@ extern const struct command cmd_branch_create, cmd_branch_list, cmd_branch_get, 
 extern const struct command cmd_branch_reset, cmd_branch_restore, cmd_branch_recover;
 extern const struct command cmd_branch_promote;
 extern const struct command cmd_branch_delete, cmd_branch_set_default;
+extern const struct command cmd_branch_set, cmd_branch_set_expiration;
 extern const struct command cmd_snapshot_create, cmd_snapshot_list, cmd_snapshot_delete;
 extern const struct command cmd_diff, cmd_du, cmd_gc, cmd_verify, cmd_status, cmd_log;
 extern const struct command cmd_start, cmd_stop, cmd_url, cmd_psql;
 extern const struct command cmd_serve, cmd_wake, cmd_suspend;
+extern const struct command cmd_exec, cmd_wait_ready, cmd_logs;
 extern const struct command cmd_help;

@@ -96,3 +96,20 @@ void serve_overlay(const char *store, json_t *branches)
 	}
 	json_decref(status);
 }
+
+cow_errno serve_make_way(const char *store, const char *name, bool force, struct cow_error *e)
+{
+	json_t *status = NULL, *known;
+	bool idle;
+
+	if (!serve_runs(store) || serve_call(store, "status", NULL, &status, NULL) < 0)
+		return 0;
+	known = json_object_get(json_object_get(status, "branches"), name);
+	idle = known &&
+	       strcmp(json_string_value(json_object_get(known, "current_state")), "idle") == 0;
+	force = force && json_is_integer(json_object_get(known, "pid"));
+	json_decref(status);
+	if (!idle && !force)
+		return 0;
+	return serve_call(store, "suspend", json_pack("{s:s}", "name", name), NULL, e);
+}

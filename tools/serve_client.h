@@ -20,6 +20,11 @@ cow_errno serve_call(const char *store, const char *verb, json_t *args, json_t *
 /* After branches or their settings changed: returns when serve knows, or none runs. */
 void serve_nudge(const char *store);
 
+/* Before the contents of a branch are replaced or deleted: put it to sleep when it has no clients,
+ * or when `force`. 0 also when no serve runs, or the branch has clients: the daemon refuses then.
+ */
+cow_errno serve_make_way(const char *store, const char *name, bool force, struct cow_error *e);
+
 /* Put what serve knows (current_state, clients) into branches as the daemon describes them: an
  * object with "name", or an array of such. Nothing changes when no serve runs. */
 void serve_overlay(const char *store, json_t *branches);

@@ -12,6 +12,7 @@
 #include "tools/branch_json.h"
 #include "tools/engine.h"
 #include "tools/json_text.h"
+#include "tools/parse.h"
 #include "tools/running.h"
 
 static bool branch_exists(struct engine *g, const char *name)
@@ -200,7 +201,47 @@ static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **re
 	return r < 0 ? r : answer_branch(g, to, ret, e);
 }
 
-/* {name, source?, preserve_under?}: reset without source, restore with one */
+/* A protected branch keeps its contents and its name unless it is said with force. */
+static cow_errno refuse_protected(const struct cow_branch_info *b, const json_t *args,
+				  const char *what, struct cow_error *e)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	bool protected = json_is_true(json_object_get(settings, "protected"));
+
+	json_decref(settings);
+	if (!protected || engine_flag(args, "force"))
+		return 0;
+	cow_fail(e, -EBUSY, "cannot %s %s: it is protected", what, b->name);
+	return cow_hint(e, -EBUSY,
+			"Repeat the command with --force, or end the protection: cowfs branch set "
+			"%s --protected no",
+			b->name);
+}
+
+/* A time to live begins anew with new contents. */
+static cow_errno restart_ttl(struct engine *g, const struct cow_branch_info *b, struct cow_error *e)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	json_int_t ttl_ms = json_integer_value(json_object_get(settings, "ttl_ms"));
+	char when[PARSE_TIME_SIZE];
+	struct timespec t;
+	char *text;
+	cow_errno r = 0;
+
+	if (ttl_ms > 0) {
+		clock_gettime(CLOCK_REALTIME, &t);
+		parse_time_format((int64_t)t.tv_sec * 1000000000 + t.tv_nsec + ttl_ms * 1000000,
+				  when, sizeof(when));
+		json_object_set_new(settings, "expires_at", json_string(when));
+		text = json_dumps(settings, JSON_COMPACT);
+		r = text ? cow_branch_set_settings(g->store, b->name, text, e) : -ENOMEM;
+		free(text);
+	}
+	json_decref(settings);
+	return r;
+}
+
+/* {name, source?, preserve_under?, force?}: reset without source, restore with one */
 static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const char *source = engine_text_or_null(args, "source");
@@ -215,12 +256,18 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
-	if (source || b.parent[0])
+	/* With the old contents kept under a name nothing is lost. */
+	if (!keep)
+		r = refuse_protected(&b, args, "throw away the contents of", e);
+	if (r == 0 && (source || b.parent[0]))
 		r = engine_before_point(g, source ? source : b.parent, e);
-	cow_branch_info_release(&b);
 	if (r == 0)
-		r = cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e);
-	r = running_explain(g, name, r, e);
+		r = running_explain(
+		    g, name,
+		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e), e);
+	if (r == 0)
+		r = restart_ttl(g, &b, e);
+	cow_branch_info_release(&b);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
@@ -255,9 +302,9 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 }
 
 /* All or nothing where it can be known beforehand: names, protection, running servers. */
-static cow_errno check_deletable(struct engine *g, const json_t *names, struct cow_error *e)
+static cow_errno check_deletable(struct engine *g, const json_t *args, struct cow_error *e)
 {
-	const json_t *v;
+	const json_t *names = json_object_get(args, "names"), *v;
 	size_t k;
 
 	json_array_foreach (names, k, v) {
@@ -270,15 +317,17 @@ static cow_errno check_deletable(struct engine *g, const json_t *names, struct c
 		r = cow_branch_get(g->store, name, &b, e);
 		if (r < 0)
 			return r;
+		r = refuse_protected(&b, args, "delete", e);
 		cow_branch_info_release(&b);
-		r = running_refuse(g, name, "delete", e);
+		if (r == 0)
+			r = running_refuse(g, name, "delete", e);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-/* {names: [...]} */
+/* {names: [...], force?} */
 static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const json_t *names = json_object_get(args, "names"), *v;
@@ -288,7 +337,7 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 
 	if (json_array_size(names) == 0)
 		return cow_fail(e, -EINVAL, "'names' must be a list of branches");
-	r = check_deletable(g, names, e);
+	r = check_deletable(g, args, e);
 	if (r < 0)
 		return r;
 	deleted = json_array();
