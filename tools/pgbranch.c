@@ -340,7 +340,8 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 	struct pgserver_start how = {.pgdata = b->pgdata,
 				     .bindir = b->bindir,
 				     .log = b->log,
-				     .user = b->user,
+				     /* The client that waits asks soon enough. */
+				     .user = b->served ? NULL : b->user,
 				     .socket_dir = socket_dir,
 				     .port = b->port,
 				     .settings = &l,

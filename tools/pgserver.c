@@ -194,7 +194,7 @@ static cow_errno await_ready(const struct pgserver_start *how, pid_t pid, off_t 
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return ended(how, log_at, e);
 		if (pgstate_read(how->pgdata, ret, NULL) == 0 && ret->ready && ret->pid == pid &&
-		    cow_pg_ping(&at) == PG_ANSWER_OK)
+		    (!how->user || cow_pg_ping(&at) == PG_ANSWER_OK))
 			return 0;
 		pause_ms(POLL_MS);
 	} while (now_ms() < end);

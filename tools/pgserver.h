@@ -12,8 +12,8 @@
 
 struct pgserver_start {
 	const char *pgdata, *bindir;
-	const char *log;        /* file that gets stdout and stderr of the server; appended to */
-	const char *user;       /* a role to ask with whether the server is ready */
+	const char *log;  /* file that gets stdout and stderr of the server; appended to */
+	const char *user; /* a role to ask with whether it is ready; NULL = believe its word */
 	const char *socket_dir; /* exists, and the owner of pgdata may write into it */
 	int port;
 	const struct cow_pgconf_list *settings; /* each becomes -c name=value, in order */

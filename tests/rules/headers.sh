@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib/lib.sh"
 cd "$SOURCE"
 libraries=()
-for l in fuse3 jansson libpq smartcols inih criterion; do
+for l in fuse3 jansson libpq smartcols inih libevent openssl criterion; do
 	# shellcheck disable=SC2207
 	if pkg-config --exists "$l"; then libraries+=($(pkg-config --cflags "$l")); fi
 done

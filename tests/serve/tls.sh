@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# TLS ends at the proxy: on every port, with the branch named by the host, with SCRAM through it; stuffing is refused.
+. "$(dirname "$0")/../lib/lib.sh"
+. "$(dirname "$0")/../lib/serve.sh"
+requires fuse root postgres
+command -v openssl >/dev/null || skip "needs openssl"
+import_main
+branch feature/x
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=*.db.test' -addext 'subjectAltName=DNS:*.db.test' \
+	-keyout "$T/key.pem" -out "$T/cert.pem" >&2 2>/dev/null
+exits 2 cowfs serve --tls-cert "$T/cert.pem"
+exits 2 cowfs serve --tls-cert "$T/cert.pem" --tls-key /dev/null
+serve_start --port 57436 --tls-cert "$T/cert.pem" --tls-key "$T/key.pem" --suspend-timeout never
+cowfs psql feature/x -- -Xqc "create role anna login password 'secret'" >&2
+sed -i 's/^host .*127.0.0.1.*/host all all 127.0.0.1\/32 scram-sha-256/' "$M/feature/x/pg_hba.conf"
+cowfs suspend feature/x >&2
+connect() { PGPASSWORD=secret "$PGBIN/psql" "hostaddr=127.0.0.1 dbname=postgres user=anna $*" -XAtqc 'show cluster_name'; }
+same "$(connect port=57436 host=feature-x.db.test sslmode=verify-full sslrootcert="$T/cert.pem")" feature/x
+same "$(connect port=57436 host=other sslmode=require options=--cowfs.branch=feature-x)" feature/x
+same "$(connect port="$(port_of feature/x)" host=any sslmode=require)" feature/x
+same "$(connect port="$(port_of feature/x)" host=any sslmode=disable)" feature/x
+contains "$(connect port=57436 host=none.db.test sslmode=require 2>&1 || true)" 'branch "none" does not exist'
+contains "$(connect port=57436 host=feature-x.db.test sslmode=require channel_binding=require 2>&1 || true)" "channel binding"
+contains "$(PGPASSWORD=wrong "$PGBIN/psql" "hostaddr=127.0.0.1 host=feature-x.db.test port=57436 dbname=postgres user=anna sslmode=require" -c 'select 1' 2>&1 || true)" "password authentication failed"
+# A big result and a big load, through the pump.
+"$PGBIN/psql" "hostaddr=127.0.0.1 host=feature-x.db.test port=57436 dbname=postgres user=anna password=secret sslmode=require" \
+	-XAtqc "select repeat('x', 1000) from generate_series(1, 20000)" | cksum >"$T/got"
+for ((i = 0; i < 20000; i++)); do printf '%01000d\n' 0; done | tr 0 x | cksum >"$T/wanted"
+same "$(<"$T/got")" "$(<"$T/wanted")"
+port=$(port_of feature/x) PYTHONPATH=$TESTS/lib python3 - <<'PY'
+import os, socket, ssl, struct
+import pgwire
+port = int(os.environ["port"])
+request = struct.pack("!II", 8, 80877103)
+# What was said in the clear behind the request is not taken for encrypted.
+s = socket.create_connection(("127.0.0.1", port), 10)
+s.sendall(request + pgwire.startup(user="anna"))
+kind, body = pgwire.message(s)
+assert kind == b"E" and pgwire.fields(body)["C"] == "08P01", (kind, body)
+# Rubbish instead of a handshake, and half a handshake.
+for rest in (os.urandom(200), b"\x16\x03\x01", b""):
+    s = socket.create_connection(("127.0.0.1", port), 10)
+    s.sendall(request)
+    assert s.recv(1) == b"S"
+    s.sendall(rest)
+    s.close()
+# TLS from the first byte on, as libpq 17 does with sslnegotiation=direct.
+context = ssl._create_unverified_context()
+context.set_alpn_protocols(["postgresql"])
+s = context.wrap_socket(socket.create_connection(("127.0.0.1", 57436), 10), server_hostname="feature-x.db.test")
+assert s.selected_alpn_protocol() == "postgresql"
+s.sendall(pgwire.startup(user="anna", database="postgres"))
+kind, body = pgwire.message(s)
+assert kind == b"R" and body[:4] == b"\0\0\0\x0a", (kind, body)
+PY
+serve_stop
+unmount_store
