@@ -55,7 +55,8 @@ static void end_when_quiet(struct serve *s)
 
 	if (!s->o->leave_running)
 		TAILQ_FOREACH (b, &s->branches, link)
-			if (b->state == SERVE_RUNNING || b->state == SERVE_IDLE)
+			if ((b->state == SERVE_RUNNING || b->state == SERVE_IDLE) &&
+			    !serve_branch_is_direct(b))
 				serve_branch_event(b, SERVE_SUSPEND, NULL);
 	if (s->o->leave_running || still_up(s) == 0)
 		event_base_loopbreak(s->base);

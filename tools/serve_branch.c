@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "store/log.h"
+#include "tools/exitcode.h"
 #include "tools/serve_conn.h"
 #include "tools/serve_job.h"
 
@@ -33,7 +34,6 @@ struct serve_branch *serve_branch_new(struct serve *s, const char *name)
 	b->serve = s;
 	b->state = SERVE_SUSPENDED;
 	b->pidfd = -1;
-	b->exit_status = -1;
 	b->suspend_ms = s->o->suspend_ms;
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	TAILQ_INIT(&b->waiting);
@@ -139,6 +139,11 @@ struct serve_branch *serve_branch_match(struct serve *s, const char *name)
 
 /* --- its server --- */
 
+bool serve_branch_is_direct(const struct serve_branch *b)
+{
+	return b->pid && strcmp(b->server_sockets, b->socket_dir) == 0;
+}
+
 static void on_postmaster_gone(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_branch *b = arg;
@@ -189,7 +194,6 @@ void serve_branch_exited(struct serve_branch *b, int status)
 {
 	bool asked = b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
 
-	b->exit_status = status;
 	forget_server(b);
 	if (b->started_ms && serve_now_ms() - b->started_ms >= PROVEN_MS)
 		b->failures = 0;
@@ -199,6 +203,8 @@ void serve_branch_exited(struct serve_branch *b, int status)
 		cow_log_info("%s: postgres ended", b->name);
 	if (asked && status <= 0)
 		b->failures = 0;
+	/* If it was started without us, its addresses are ours from now on. */
+	serve_listen_branch(b);
 	serve_branch_event(b, !asked && b->failures >= FAILURES_MAX ? SERVE_GAVE_UP : SERVE_ENDED,
 			   NULL);
 }
@@ -247,7 +253,9 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 			serve_branch_exited(b, -1);
 	} else if (!b->removed) {
 		b->reason = *e;
-		b->failures++;
+		/* That the daemon is away is no fault of the branch. */
+		if (exitcode_of(r) != EXITCODE_UNREACHABLE && r != -EAGAIN)
+			b->failures++;
 		cow_log_error("%s did not start (%u in a row): %s", b->name, b->failures, e->text);
 		serve_branch_event(b, b->failures >= FAILURES_MAX ? SERVE_GAVE_UP : SERVE_NO_START,
 				   NULL);
@@ -271,7 +279,8 @@ static bool make_room(struct serve *s)
 	TAILQ_FOREACH (b, &s->branches, link) {
 		n += occupies(b);
 		leaving += b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
-		if (b->state == SERVE_IDLE && (!longest || b->rested_ms < longest->rested_ms))
+		if (b->state == SERVE_IDLE && !serve_branch_is_direct(b) &&
+		    (!longest || b->rested_ms < longest->rested_ms))
 			longest = b;
 	}
 	if (!s->o->max_running || n < s->o->max_running)
@@ -324,7 +333,7 @@ static void begin_rest(struct serve_branch *b)
 {
 	b->rested_ms = serve_now_ms();
 	evtimer_del(b->rest);
-	if (b->suspend_ms)
+	if (b->suspend_ms && !serve_branch_is_direct(b))
 		serve_timer(b->rest, b->suspend_ms);
 	serve_pump(b->serve);
 }

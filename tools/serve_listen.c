@@ -98,17 +98,11 @@ static struct event *watch(struct serve *s, int fd, event_callback_fn call, void
 	return ev;
 }
 
-/* A server that was started without us holds both addresses; they are free when it ends. */
-static bool belongs_to_server(const struct serve_branch *b)
-{
-	return b->pid && strcmp(b->server_sockets, b->socket_dir) == 0;
-}
-
 void serve_listen_branch(struct serve_branch *b)
 {
 	int fd;
 
-	if (!b->port || belongs_to_server(b) || b->removed)
+	if (!b->port || serve_branch_is_direct(b) || b->removed)
 		return;
 	if (!b->tcp) {
 		fd = listen_tcp(b->serve->o->listen, b->port);

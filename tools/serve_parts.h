@@ -39,8 +39,7 @@ struct serve_branch {
 	struct event *exit; /* the postmaster is gone */
 	int pidfd;          /* -1 = no server */
 	pid_t pid;
-	int exit_status; /* as waitpid says; -1 = not known */
-	char host[64];   /* where the server listens */
+	char host[64]; /* where the server listens */
 	int server_port;
 	char server_sockets[112];
 
@@ -98,6 +97,9 @@ struct serve_branch *serve_branch_match(struct serve *s, const char *name);
 /* Something happened. `c`: the client of SERVE_CONNECT; it is forwarded, held or refused. */
 void serve_branch_event(struct serve_branch *b, enum serve_event event, struct serve_conn *c);
 void serve_branch_adopt(struct serve_branch *b, const json_t *server);
+/* Its server was started without us and listens where we would: it is not put to sleep, because
+ * we do not see its clients. */
+bool serve_branch_is_direct(const struct serve_branch *b);
 void serve_branch_exited(struct serve_branch *b, int status); /* -1 = not known */
 /* Start those whose turn it is. */
 void serve_pump(struct serve *s);

@@ -32,7 +32,7 @@ static void apply_settings(struct serve_branch *b, const json_t *settings)
 	/* A rest that has begun goes by the new time. */
 	if (before != b->suspend_ms && b->state == SERVE_IDLE) {
 		evtimer_del(b->rest);
-		if (b->suspend_ms)
+		if (b->suspend_ms && !serve_branch_is_direct(b))
 			serve_timer(b->rest, b->suspend_ms);
 	}
 }

@@ -40,4 +40,18 @@ sed -i '/nonsense/d' "$M/b/postgresql.conf"
 cowfs wake b >&2
 same "$(query b 'select a from t')" 1
 serve_stop
+
+# A server that was started without serve keeps its address, and is not put to sleep: its clients are not seen.
+cowfs start b >&2
+url=$(cowfs url b)
+serve_start --suspend-timeout 500ms
+sleep 1.5
+same "$(state_of b)" idle
+same "$(query b 'select a from t')" 1
+cowfs stop b >&2
+cowfs start b >&2
+same "$(cowfs url b)" "$url"
+same "$(query b 'select a from t')" 1
+eventually 10 state_is b suspended
+serve_stop
 unmount_store
