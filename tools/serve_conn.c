@@ -114,10 +114,12 @@ static void on_farewell(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_conn *c = arg;
 	char rest[4096];
+	ssize_t n;
 
 	/* Until the client has read it: a close with bytes of it unread would take the words away.
 	 */
-	if (recv(fd, rest, sizeof(rest), MSG_DONTWAIT) <= 0 && errno != EAGAIN)
+	n = recv(fd, rest, sizeof(rest), MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		serve_conn_free(c);
 }
 

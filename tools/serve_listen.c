@@ -6,12 +6,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/log.h"
 #include "tools/serve_conn.h"
 
 #define BACKLOG 1024
+#define FULL_MS 10    /* pause when there are no descriptors left */
 #define ACCEPT_MAX 64 /* in one turn, so that others have theirs */
 
 static void accept_all(struct serve *s, struct serve_branch *b, int fd, bool local)
@@ -20,8 +22,11 @@ static void accept_all(struct serve *s, struct serve_branch *b, int fd, bool loc
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (client < 0) {
-			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-				cow_log_warn("cannot take a connection: %s", strerror(errno));
+			if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+				return;
+			cow_log_warn("cannot take a connection: %s", strerror(errno));
+			/* It is still there in the next turn, which would be now. */
+			nanosleep(&(struct timespec){.tv_nsec = FULL_MS * 1000000L}, NULL);
 			return;
 		}
 		serve_conn_new(s, b, client, local);

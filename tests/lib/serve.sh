@@ -9,7 +9,7 @@ serve_start() {
 	trap 'printf "FAIL: line %s: %s\n" "$LINENO" "$BASH_COMMAND" >&2; tail -n 60 "$T/serve.log" >&2' ERR
 	eventually 20 serve_answers
 }
-serve_answers() { [[ -S $COWFS_STORE/serve.sock ]] && "$COWFS" -o json branch list 2>/dev/null | grep -Eq '"(suspended|stopped|idle|running)"'; }
+serve_answers() { [[ $("$COWFS" -o json branch list 2>/dev/null) =~ \"(suspended|stopped|idle|running)\" ]]; }
 serve_stop() {
 	[[ -n ${serve:-} ]] || return 0
 	kill "$serve" 2>/dev/null || true
