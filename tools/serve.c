@@ -36,6 +36,18 @@ void serve_timer(struct event *timer, uint64_t ms)
 	event_add(timer, &t);
 }
 
+void serve_unwatch(struct event **ev)
+{
+	int fd;
+
+	if (!*ev)
+		return;
+	fd = event_get_fd(*ev);
+	event_free(*ev);
+	close(fd);
+	*ev = NULL;
+}
+
 /* --- the end --- */
 
 /* Servers that are still there: 0 = done. */
@@ -194,10 +206,7 @@ static void take_down(struct serve *s)
 		serve_conn_free(c);
 	while ((b = TAILQ_FIRST(&s->branches)))
 		serve_branch_remove(b);
-	if (s->shared) {
-		close(event_get_fd(s->shared));
-		event_free(s->shared);
-	}
+	serve_unwatch(&s->shared);
 	serve_tls_close(s);
 	for (size_t k = 0; k < 3; k++)
 		if (s->signals[k])

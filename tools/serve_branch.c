@@ -5,6 +5,7 @@
  * been idle longest is put to sleep for the next. */
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,8 +148,14 @@ bool serve_branch_is_direct(const struct serve_branch *b)
 static void on_postmaster_gone(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_branch *b = arg;
+	struct pollfd gone = {.fd = b->pidfd, .events = POLLIN};
 	int status = -1;
 
+	/* A server that is taken for dead is lost: ask once more. */
+	if (poll(&gone, 1, 0) != 1) {
+		event_add(b->exit, NULL);
+		return;
+	}
 	if (waitpid(b->pid, &status, WNOHANG) != b->pid)
 		status = -1;
 	serve_branch_exited(b, status);

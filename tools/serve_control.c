@@ -320,8 +320,6 @@ void serve_control_close(struct serve *s)
 {
 	if (!s->control)
 		return;
-	close(event_get_fd(s->control));
-	event_free(s->control);
-	s->control = NULL;
+	serve_unwatch(&s->control);
 	wire_unlink_as(s->o->store, SERVE_SOCKET);
 }

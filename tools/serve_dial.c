@@ -93,13 +93,14 @@ static void give_up(struct serve_conn *c, int r)
 
 static void again(struct serve_conn *c, int r)
 {
+	event_free(c->watch);
+	c->watch = NULL;
 	close(c->server);
 	c->server = -1;
 	if (++c->dial_tries > TRIES_MAX) {
 		give_up(c, r);
 		return;
 	}
-	event_free(c->watch);
 	c->watch = evtimer_new(c->serve->base, on_dialled, c);
 	if (c->watch)
 		serve_timer(c->watch, RETRY_MS);
@@ -118,7 +119,8 @@ void serve_dial(struct serve_conn *c)
 		give_up(c, r);
 		return;
 	}
-	event_free(c->watch);
+	if (c->watch)
+		event_free(c->watch);
 	c->watch = event_new(c->serve->base, c->server, EV_WRITE, on_dialled, c);
 	if (c->watch)
 		event_add(c->watch, NULL);

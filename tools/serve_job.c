@@ -70,8 +70,7 @@ static void finish(struct serve_job *j)
 	else if (!result)
 		r = wire_error_read(json_object_get(line, "error"), &e);
 	TAILQ_REMOVE(&j->serve->jobs, j, link);
-	close(event_get_fd(j->read));
-	event_free(j->read);
+	serve_unwatch(&j->read);
 	evbuffer_free(j->answer);
 	j->done(j->serve, j->arg, r, r < 0 ? NULL : result, &e);
 	json_decref(line);

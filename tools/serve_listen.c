@@ -127,23 +127,14 @@ void serve_listen_branch(struct serve_branch *b)
 	}
 }
 
-static void drop(struct event **ev)
-{
-	if (!*ev)
-		return;
-	close(event_get_fd(*ev));
-	event_free(*ev);
-	*ev = NULL;
-}
-
 void serve_unlisten_branch(struct serve_branch *b)
 {
 	char path[sizeof(b->socket_dir) + 32];
 
-	drop(&b->tcp);
+	serve_unwatch(&b->tcp);
 	if (!b->local)
 		return;
-	drop(&b->local);
+	serve_unwatch(&b->local);
 	snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", b->socket_dir, b->port);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/pg", b->socket_dir);

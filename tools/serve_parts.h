@@ -85,6 +85,10 @@ struct serve {
 /* --- serve.c --- */
 uint64_t serve_now_ms(void); /* monotonic */
 void serve_timer(struct event *timer, uint64_t ms);
+/* Free an event and close its descriptor, in this order: a child that has just been forked holds a
+ * copy, and the loop would go on hearing of a descriptor whose number has a new owner. NULL in *ev
+ * is fine, and is there afterwards. */
+void serve_unwatch(struct event **ev);
 
 /* --- serve_branch.c: one branch --- */
 struct serve_branch *serve_branch_new(struct serve *s, const char *name);
