@@ -39,7 +39,7 @@ run_suite() {
 	install -d -o postgres "$out"
 	pg_start "$2" -c max_prepared_transactions=4 -c fsync=on
 	(cd "$out" && as_pg env PGHOST="$(pg_sock "$2")" PGPORT=5432 PGUSER=postgres "$tool" --use-existing --dbname=regression --inputdir="$suite" \
-		--outputdir="$out" --dlpath="$suite" --bindir="$PGBIN" --schedule="$suite/parallel_schedule" --max-concurrent-tests=10) >"$T/log.$1" 2>&1 || true
+		--outputdir="$out" --dlpath="$suite" --bindir="$PGBIN" --schedule="$suite/parallel_schedule" --max-connections=10) >"$T/log.$1" 2>&1 || true
 	grep -qE 'tests (passed|failed)' "$T/log.$1" || fail "the suite did not end: $(tail "$T/log.$1")"
 	amcheck "$2" regression
 	pg_stop "$2"
