@@ -7,7 +7,7 @@ serve_start() {
 	serve=$!
 	on_exit "serve_stop"
 	trap 'printf "FAIL: line %s: %s\n" "$LINENO" "$BASH_COMMAND" >&2; tail -n 60 "$T/serve.log" >&2' ERR
-	eventually 20 serve_answers
+	eventually 60 serve_answers
 }
 serve_answers() { [[ $("$COWFS" -o json branch list 2>/dev/null) =~ \"(suspended|stopped|idle|running)\" ]]; }
 serve_stop() {
