@@ -133,21 +133,25 @@ void cow_background_trims(struct cow_store *s)
 {
 	TAILQ_HEAD(, cow_trim) todo = TAILQ_HEAD_INITIALIZER(todo);
 	struct cow_trim *t;
+	bool durable;
 
 	pthread_mutex_lock(&s->worker_lock);
 	TAILQ_CONCAT(&todo, &s->trims, entry);
 	pthread_mutex_unlock(&s->worker_lock);
 	if (TAILQ_EMPTY(&todo))
 		return;
-	if (cow_store_commit_names(s, s->name_seq) == 0)
+	/* Rule 2: while the map may still lead there, nothing is freed; gc finds the space after a
+	 * restart. */
+	durable = cow_store_commit_names(s, s->name_seq) == 0;
+	if (durable)
 		cow_grace_wait(&s->grace);
 	else
 		cow_log_warn("space is not freed: the map cannot be written");
 	while ((t = TAILQ_FIRST(&todo))) {
 		TAILQ_REMOVE(&todo, t, entry);
-		if (s->synced_seq >= 1 && t->blocks == UINT64_MAX)
+		if (durable && t->blocks == UINT64_MAX)
 			trim_file(s, t);
-		else if (t->blocks != UINT64_MAX)
+		else if (durable)
 			trim_blocks(s, t);
 		free(t);
 	}

@@ -316,8 +316,6 @@ void cow_chunk_put_record(struct cow_inode *i, uint64_t chunk, const struct cow_
 
 /* Chunks at or past `first` of which the own lineage has a record. */
 struct own_chunks {
-	struct cow_inode *i;
-	uint64_t next;
 	uint64_t *list;
 	size_t n;
 };
@@ -343,7 +341,7 @@ static int add_own(const uint8_t *key, size_t klen, const uint8_t *val, size_t v
  */
 static cow_errno load_own(struct cow_inode *i, uint64_t first)
 {
-	struct own_chunks o = {.i = i};
+	struct own_chunks o = {0};
 	struct cow_key from = cow_key_chunk(i->live->chain[0].lineage, i->ino, first, UINT64_MAX);
 	struct cow_chunk *c;
 	cow_errno r;

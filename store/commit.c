@@ -140,15 +140,6 @@ cow_errno cow_inode_commit(struct cow_inode *i, bool times)
 	return r;
 }
 
-bool cow_inode_settled(struct cow_inode *i)
-{
-	struct cow_live *l = i->live;
-	WITH_LOCK(&i->map);
-
-	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) &&
-	       atomic_load(&i->wait_seal) <= l->seal_done;
-}
-
 /* --- many files at once --- */
 
 enum { MANY = 256, AT_ONCE = 1024 };

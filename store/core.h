@@ -296,8 +296,6 @@ void cow_chunks_evict(struct cow_store *s); /* until the cache is within bounds 
 
 /* --- commit.c --- */
 cow_errno cow_inode_commit(struct cow_inode *i, bool times);
-/* Nothing of this inode waits for a commit or a seal. */
-bool cow_inode_settled(struct cow_inode *i);
 /* What one inode has to make durable: encoded for the head epoch, and taken off the inode. */
 struct cow_work {
 	struct cow_batch batch;

@@ -4,6 +4,7 @@
  * The map is in memory and can be held just before a synced batch becomes durable: whoever answers
  * meanwhile, having relied on that batch, has answered too early. Deterministic: no luck needed. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -196,4 +197,23 @@ Test(order, fsync_waits_for_names_under_way)
 		  "the directory's fsync was answered before its names were durable");
 	pthread_join(thread, NULL);
 	cow_inode_put(root);
+}
+
+/* Rule 2: the space of an unlinked file is not given back while the map cannot be made durable; the
+ * map on disk still leads to it. */
+Test(order, nothing_is_freed_that_the_map_still_leads_to)
+{
+	struct cow_inode *root = NULL;
+	uint64_t before;
+
+	put_fill(&t, "main", "gone", 0, 40 * B, 'g');
+	sync_branch(&t, "main");
+	before = host_bytes(&t);
+	cr_assert_geq(before, 40 * B);
+	cr_assert_eq(cow_inode_get(l, cow_live_root(l), &root), 0);
+	cr_assert_eq(cow_name_unlink(root, "gone"), 0);
+	cow_inode_put(root);
+	kv_mem_fail(slow.disk, KV_MEM_SYNC, 1, -EIO);
+	cow_background_trims(t.s);
+	cr_assert_eq(host_bytes(&t), before, "freed before the map was durable");
 }
