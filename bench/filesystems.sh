@@ -9,7 +9,7 @@
 #   btrfs             btrfs subvolume snapshot
 #   overlay           overlayfs: the base as lower, an empty upper directory, on the host's ext4
 #
-# Every file system lies on a loop device of its own (direct I/O on; a file of fixed size, written
+# Every file system lies on a loop device of its own, but overlay on the host's (direct I/O on; a file of fixed size, written
 # once from end to end before), all on the same disk. mkfs discards nothing, or the holes would be
 # allocated during the measurement. A subject that cannot be made is remembered with the reason.
 
