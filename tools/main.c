@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The executable cowfs. Everything it can do is in the table of commands.c. */
-#include "tools/command.h"
+#include "tools/cli/command.h"
 
 #include <locale.h>
 #include <signal.h>

@@ -28,8 +28,8 @@ no_include tests 'rocksdb/|fuse_|fuse\.h' "tests go through the project's own he
 only_in 'rocksdb/' store/kv_rocks.c
 only_in 'xxhash' store/codec.c
 only_in 'zstd' store/codec.c
-only_in 'libpq' tools/pg.c
-only_in 'openssl/' tools/serve_tls.c
+only_in 'libpq' tools/pg/pg.c
+only_in 'openssl/' tools/serve/tls.c
 
 # The fences are also in the build: what links what.
 grep -q 'target_link_libraries(cowfs_store PRIVATE' store/CMakeLists.txt || fail "store/ leaks its libraries"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Command lines: what is understood, what is refused with which exit status, and help from the
  * tables. */
-#include "tools/commands.h"
+#include "tools/cli/commands.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #include <criterion/criterion.h>
 
-#include "tools/exitcode.h"
+#include "tools/cli/exitcode.h"
 
 static char errors[8192];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One result in every format. */
-#include "tools/output.h"
+#include "tools/cli/output.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What people may type for sizes, durations, times and numbers, and what they may not. */
-#include "tools/parse.h"
+#include "tools/cli/parse.h"
 
 #include <errno.h>
 #include <string.h>

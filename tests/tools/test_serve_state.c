@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "tools/serve_state.h"
+#include "tools/serve/state.h"
 
 static enum serve_state after(enum serve_state at, enum serve_event event)
 {

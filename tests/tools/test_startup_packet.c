@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/startup_packet.h"
+#include "tools/serve/startup_packet.h"
 
 struct packet {
 	uint8_t bytes[STARTUP_MAX + 64];

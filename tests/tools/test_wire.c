@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The control socket's lines: whole, bounded, and errors that survive the way. */
-#include "tools/wire.h"
+#include "tools/daemon/wire.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cowfs branch create, list, get, rename, set-default: what loses nothing.
+ * What replaces or destroys contents is in cmd_branch_change.c. */
+#include "tools/cli/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/branch.h"
+#include "tools/cli/branch_columns.h"
+#include "tools/daemon/branch_settings.h"
+#include "tools/pg/pg.h"
+#include "tools/pg/pgsettle.h"
+#include "tools/serve/client.h"
+
+static const struct output_column record[] = {
+    {"name", "Name", OUTPUT_TEXT, NULL},
+    {"id", "Id", OUTPUT_TEXT, NULL},
+    {"parent", "Parent", OUTPUT_TEXT, NULL},
+    {"current_state", "State", OUTPUT_TEXT, NULL},
+    {"created_at", "Created", OUTPUT_AGE, NULL},
+    {"last_reset_at", "Reset", OUTPUT_AGE, NULL},
+    {"data_state_at", "Data as of", OUTPUT_AGE, NULL},
+    {"expires_at", "Expires", OUTPUT_TEXT, NULL},
+    {"unique_bytes", "Unique", OUTPUT_BYTES, NULL},
+    {"logical_size", "Logical", OUTPUT_BYTES, NULL},
+    {"labels", "Labels", OUTPUT_LABELS, NULL},
+    {"path", "Path", OUTPUT_TEXT, NULL},
+    {0},
+};
+const struct output_spec branch_record_spec = {.columns = record};
+
+/* --- create --- */
+
+static json_t *create_args(const struct command_call *call)
+{
+	json_t *args = json_pack("{s:s}", "name", call->argv[0]);
+	const char *parent = command_option(call, "parent");
+
+	if (!args)
+		return json_object(); /* a name that is no UTF-8: refused by the check before */
+	if (parent)
+		json_object_set_new(args, "parent", json_string(parent));
+	json_object_set_new(args, "empty", json_boolean(command_option(call, "empty")));
+	json_object_set_new(args, "ephemeral", json_boolean(command_option(call, "ephemeral")));
+	json_object_set_new(args, "if_not_exists",
+			    json_boolean(command_option(call, "if-not-exists")));
+	return args;
+}
+
+static int create_run(struct command_call *call)
+{
+	const char *seed = command_option(call, "seed");
+	json_t *result = NULL, *args, *settings;
+	int r = cow_branch_name_check(call->argv[0], &call->error);
+
+	if (r < 0)
+		return r;
+	if (seed && command_option(call, "empty"))
+		return command_usage(call, "--seed needs a database; an --empty branch has none");
+	if (seed && access(seed, R_OK) < 0) {
+		r = -errno;
+		return cow_fail(&call->error, r, "cannot read %s: %s", seed, strerror(-r));
+	}
+	args = create_args(call);
+	json_object_set_new(args, "settings", settings = json_object());
+	r = branch_settings_read(call, settings);
+	if (r == 0 && !command_option(call, "empty"))
+		r = pgsettle(call, command_option(call, "parent"));
+	if (r < 0) {
+		json_decref(args);
+		return r;
+	}
+	r = command_ask(call, "branch.create", args, &result);
+	if (r == 0)
+		serve_nudge(call->store);
+	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
+		r = pg_seed(call, call->argv[0], seed);
+	if (r == 0)
+		r = output_print(&call->out, result, &branch_record_spec);
+	json_decref(result);
+	return r;
+}
+
+static const struct command_option create_options[] = {
+    {"parent", 'p', "P", "NAME, NAME@SNAPSHOT, NAME@TIME or ^parent (default: the default branch)"},
+    {"empty", 0, NULL, "start from nothing: a base of its own"},
+    {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
+    {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
+    {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction"},
+    BRANCH_SETTINGS_EXPIRY,
+    BRANCH_SETTINGS_OTHERS,
+    {0},
+};
+
+const struct command cmd_branch_create = {
+    .group = "branch",
+    .name = "create",
+    .summary = "make a branch, whatever the size of its parent",
+    .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
+	     "[--seed FILE.sql] [--ttl TIME]",
+    .detail =
+	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
+	"parent\nof the default branch. P may be running: the branch is what a power loss at "
+	"this moment\nwould leave, and recovers as such.",
+    .example = "cowfs branch create feature/add-orgs --parent main",
+    .options = create_options,
+    .min_args = 1,
+    .max_args = 1,
+    .run = create_run,
+};
+
+/* --- list and get --- */
+
+static const struct output_column row[] = {
+    {"name", "NAME", OUTPUT_TEXT, NULL},
+    {"parent", "PARENT", OUTPUT_TEXT, NULL},
+    {"current_state", "STATE", OUTPUT_TEXT, NULL},
+    {"created_at", "CREATED", OUTPUT_AGE, NULL},
+    {"unique_bytes", "UNIQUE", OUTPUT_BYTES, NULL},
+    {"labels", "LABELS", OUTPUT_LABELS, NULL},
+    {0},
+};
+static const struct output_spec list_spec = {.rows = "branches", .columns = row};
+static const struct output_spec tree_spec = {
+    .rows = "branches",
+    .columns = row,
+    .tree_id = "id",
+    .tree_parent = "parent_id",
+};
+
+static int list_run(struct command_call *call)
+{
+	/* Names alone need no look at every block map. */
+	bool space = !call->out.quiet, all = command_option(call, "space");
+	json_t *result = NULL;
+	long long left;
+	int r = command_ask(call, "branch.list",
+			    json_pack("{s:b,s:b}", "space", (int)space, "all", (int)all), &result);
+
+	if (r == 0)
+		serve_overlay(call->store, json_object_get(result, "branches"));
+	if (r == 0)
+		r = output_print(&call->out, result,
+				 command_option(call, "tree") ? &tree_spec : &list_spec);
+	left = json_integer_value(json_object_get(result, "unmeasured"));
+	if (r == 0 && left > 0)
+		fprintf(stderr,
+			"cowfs: the space of %lld branches was not measured; use --space to "
+			"measure all\n",
+			left);
+	json_decref(result);
+	return r;
+}
+
+static const struct command_option list_options[] = {
+    {"tree", 't', NULL, "children below their parents"},
+    {"space", 0, NULL, "measure the space of all, however long it takes"},
+    {0},
+};
+
+const struct command cmd_branch_list = {
+    .group = "branch",
+    .name = "list",
+    .aliases = "ls",
+    .summary = "list the branches",
+    .usage = "[--tree] [--space]",
+    .detail = "UNIQUE is what only this branch, with its snapshots, takes on the disk.",
+    .example = "cowfs branch list --tree",
+    .options = list_options,
+    .run = list_run,
+};
+
+static int get_run(struct command_call *call)
+{
+	json_t *result = NULL;
+	int r = command_ask(call, "branch.get", json_pack("{s:s}", "name", call->argv[0]), &result);
+
+	if (r == 0) {
+		serve_overlay(call->store, result);
+		r = output_print(&call->out, result, &branch_record_spec);
+	}
+	json_decref(result);
+	return r;
+}
+
+const struct command cmd_branch_get = {
+    .group = "branch",
+    .name = "get",
+    .aliases = "show describe view",
+    .summary = "show one branch",
+    .usage = "NAME",
+    .example = "cowfs branch get main -o json",
+    .min_args = 1,
+    .max_args = 1,
+    .run = get_run,
+};
+
+/* --- rename and set-default --- */
+
+static int rename_run(struct command_call *call)
+{
+	int r = cow_branch_name_check(call->argv[1], &call->error);
+
+	if (r < 0)
+		return r;
+	r = serve_make_way(call->store, call->argv[0], false, &call->error);
+	if (r == 0)
+		r = command_verb(call, "branch.rename",
+				 json_pack("{s:s,s:s}", "from", call->argv[0], "to", call->argv[1]),
+				 &branch_record_spec);
+	if (r == 0)
+		serve_nudge(call->store);
+	return r;
+}
+
+const struct command cmd_branch_rename = {
+    .group = "branch",
+    .name = "rename",
+    .aliases = "mv",
+    .summary = "give a branch another name",
+    .usage = "A B",
+    .example = "cowfs branch rename feature/x feature/y",
+    .min_args = 2,
+    .max_args = 2,
+    .run = rename_run,
+};
+
+static int set_default_run(struct command_call *call)
+{
+	return command_verb(call, "branch.set_default", json_pack("{s:s}", "name", call->argv[0]),
+			    &branch_record_spec);
+}
+
+const struct command cmd_branch_set_default = {
+    .group = "branch",
+    .name = "set-default",
+    .summary = "make a branch the default one: the parent of new branches",
+    .usage = "NAME",
+    .example = "cowfs branch set-default main",
+    .min_args = 1,
+    .max_args = 1,
+    .run = set_default_run,
+};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cowfs snapshot create and list, cowfs log. */
+#include "tools/cli/commands.h"
+#include "tools/pg/pgsettle.h"
+
+/* --- create --- */
+
+static const struct output_column record[] = {
+    {"reference", "Snapshot", OUTPUT_TEXT, NULL},
+    {"created_at", "Created", OUTPUT_AGE, NULL},
+    {"message", "Message", OUTPUT_TEXT, NULL},
+    {0},
+};
+static const struct output_spec record_spec = {.columns = record};
+
+static int create_run(struct command_call *call)
+{
+	const char *name = call->argc > 1 ? call->argv[1] : NULL;
+	int r = pgsettle(call, call->argv[0]);
+
+	if (r < 0)
+		return r;
+	return command_verb(call, "snapshot.create",
+			    json_pack("{s:s,s:s*,s:s*}", "branch", call->argv[0], "name", name,
+				      "message", command_option(call, "message")),
+			    &record_spec);
+}
+
+static const struct command_option create_options[] = {
+    {"message", 'm', "TEXT", "why it was taken"},
+    {0},
+};
+
+const struct command cmd_snapshot_create = {
+    .group = "snapshot",
+    .name = "create",
+    .summary = "give the present state of a branch a name",
+    .usage = "BRANCH [NAME] [-m TEXT]",
+    .detail = "Without NAME the snapshot is called by its time (UTC). The branch may be running.",
+    .example = "cowfs snapshot create main before-migration -m 'release 42'",
+    .options = create_options,
+    .min_args = 1,
+    .max_args = 2,
+    .run = create_run,
+};
+
+/* --- list --- */
+
+static const struct output_column row[] = {
+    {"reference", "SNAPSHOT", OUTPUT_TEXT, NULL},
+    {"created_at", "CREATED", OUTPUT_AGE, NULL},
+    {"message", "MESSAGE", OUTPUT_TEXT, NULL},
+    {0},
+};
+static const struct output_spec list_spec = {.rows = "snapshots", .columns = row};
+
+static int list_run(struct command_call *call)
+{
+	const char *branch = call->argc ? call->argv[0] : NULL;
+
+	return command_verb(call, "snapshot.list", json_pack("{s:s*}", "branch", branch),
+			    &list_spec);
+}
+
+const struct command cmd_snapshot_list = {
+    .group = "snapshot",
+    .name = "list",
+    .aliases = "ls",
+    .summary = "list snapshots, oldest first",
+    .usage = "[BRANCH]",
+    .example = "cowfs snapshot list main",
+    .max_args = 1,
+    .run = list_run,
+};
+
+/* --- log --- */
+
+static const struct output_column event[] = {
+    {"time", "TIME", OUTPUT_AGE, NULL},
+    {"event", "EVENT", OUTPUT_TEXT, NULL},
+    {"name", "NAME", OUTPUT_TEXT, NULL},
+    {"message", "MESSAGE", OUTPUT_TEXT, NULL},
+    {0},
+};
+static const struct output_spec log_spec = {.rows = "events", .columns = event};
+
+static int log_run(struct command_call *call)
+{
+	return command_verb(call, "log", json_pack("{s:s}", "branch", call->argv[0]), &log_spec);
+}
+
+const struct command cmd_log = {
+    .name = "log",
+    .summary = "what happened to a branch, newest first",
+    .usage = "BRANCH",
+    .example = "cowfs log main",
+    .min_args = 1,
+    .max_args = 1,
+    .run = log_run,
+};

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cowfs status: with and without a daemon. */
+#include "tools/cli/commands.h"
+
+#include <stdio.h>
+
+static const struct output_column columns[] = {
+    {"store", "Store", OUTPUT_TEXT, NULL},
+    {"version", "Version", OUTPUT_TEXT, NULL},
+    {"mounted", "Mounted", OUTPUT_BOOL, NULL},
+    {"mountpoint", "Mount point", OUTPUT_TEXT, NULL},
+    {"pid", "Daemon", OUTPUT_NUMBER, NULL},
+    {"started_at", "Started", OUTPUT_AGE, NULL},
+    {"transport", "Transport", OUTPUT_TEXT, NULL},
+    {"libfuse", "libfuse", OUTPUT_TEXT, NULL},
+    {"branches", "Branches", OUTPUT_NUMBER, NULL},
+    {"snapshots", "Snapshots", OUTPUT_NUMBER, NULL},
+    {"lineages", "Lineages", OUTPUT_NUMBER, NULL},
+    {"open_files", "Open files", OUTPUT_NUMBER, NULL},
+    {"host_free_bytes", "Host free", OUTPUT_BYTES, NULL},
+    {"host_total_bytes", "Host total", OUTPUT_BYTES, NULL},
+    {"cached_bytes", "Cache", OUTPUT_BYTES, NULL},
+    {"open_extents", "Open extent files", OUTPUT_NUMBER, NULL},
+    {"commits", "Commits", OUTPUT_NUMBER, NULL},
+    {"gc_pending", "Waiting for gc", OUTPUT_NUMBER, NULL},
+    {"room", "Room", OUTPUT_TEXT, NULL},
+    {"waiting_for_room", "Waiting for room", OUTPUT_NUMBER, NULL},
+    {"recovered", "Recovered", OUTPUT_BOOL, NULL},
+    {"nodes", "Nodes", OUTPUT_NUMBER, NULL},
+    {0},
+};
+static const struct output_spec spec = {.columns = columns};
+
+static void print_requests(const struct command_call *call, const json_t *result)
+{
+	json_t *requests = json_object_get(result, "requests"), *v;
+	const char *name;
+
+	if (json_object_size(requests) == 0)
+		return;
+	fputs("Requests", call->out.out);
+	json_object_foreach (requests, name, v)
+		fprintf(call->out.out, " %s=%" JSON_INTEGER_FORMAT, name, json_integer_value(v));
+	fputc('\n', call->out.out);
+}
+
+static int run(struct command_call *call)
+{
+	json_t *result = NULL;
+	int r = command_ask(call, "status", NULL, &result);
+
+	if (r == 0)
+		r = output_print(&call->out, result, &spec);
+	if (r == 0 && call->out.format == OUTPUT_TABLE && !call->out.quiet)
+		print_requests(call, result);
+	json_decref(result);
+	return r;
+}
+
+const struct command cmd_status = {
+    .name = "status",
+    .summary = "the store, its mount, its space, and what the daemon has served",
+    .usage = "",
+    .example = "cowfs --store /var/lib/cowfs status -o json",
+    .run = run,
+};

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The verbs on branches. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/pgfork.h"
+#include "store/branch.h"
+#include "tools/daemon/branch_json.h"
+#include "tools/daemon/engine.h"
+#include "tools/daemon/json_text.h"
+#include "tools/cli/parse.h"
+#include "tools/pg/running.h"
+
+static bool branch_exists(struct engine *g, const char *name)
+{
+	struct cow_branch_info b = {0};
+
+	if (cow_branch_get(g->store, name, &b, NULL) < 0)
+		return false;
+	cow_branch_info_release(&b);
+	return true;
+}
+
+static cow_errno answer_branch(struct engine *g, const char *name, json_t **ret,
+			       struct cow_error *e)
+{
+	return branch_json_get(g, name, false, ret, e);
+}
+
+static int find_default(const struct cow_branch_info *b, void *arg)
+{
+	if (b->is_default)
+		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
+	return 0;
+}
+
+/* A new branch has no parent yet, so ^parent means that of the branch it would be made from. */
+static cow_errno resolve_parent(struct engine *g, const char *reference, char *buf, size_t size,
+				const char **ret, struct cow_error *e)
+{
+	static const char word[] = "^parent";
+	char start[COW_BRANCH_MAX + 1] = "";
+	struct cow_branch_info b = {0};
+	cow_errno r;
+
+	*ret = reference;
+	if (!reference || strncmp(reference, word, strlen(word)) != 0)
+		return 0;
+	cow_branch_each(g->store, find_default, start);
+	r = cow_branch_get(g->store, start, &b, e);
+	if (r < 0)
+		return r;
+	if (b.parent[0])
+		snprintf(buf, size, "%s%s", b.parent, reference + strlen(word));
+	else
+		r = cow_fail(e, -ENOENT, "%s has no parent", start);
+	cow_branch_info_release(&b);
+	*ret = buf;
+	return r;
+}
+
+/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
+static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const json_t *settings = json_object_get(args, "settings");
+	struct cow_branch_create how = {
+	    .parent = engine_text_or_null(args, "parent"),
+	    .empty = engine_flag(args, "empty"),
+	    .ephemeral = engine_flag(args, "ephemeral"),
+	    .root_mode = 0700,
+	    .root_uid = geteuid(),
+	    .root_gid = getegid(),
+	    .prepare = cow_pgfork_prepare,
+	};
+	char parent[2 * COW_BRANCH_MAX + 64];
+	bool made = true;
+	char *text = NULL;
+	cow_errno r = engine_text(args, "name", &how.name, e);
+
+	if (r == 0)
+		r = resolve_parent(g, engine_text_or_null(args, "parent"), parent, sizeof(parent),
+				   &how.parent, e);
+	if (r < 0)
+		return r;
+	if (how.empty && how.parent)
+		return cow_fail(e, -EINVAL, "an empty branch has no parent");
+	if (settings)
+		how.settings = text = json_dumps(settings, JSON_COMPACT);
+	if (engine_flag(args, "if_not_exists") && branch_exists(g, how.name)) {
+		made = false;
+	} else {
+		if (!how.empty)
+			r = engine_before_point(g, how.parent, e);
+		if (r == 0)
+			r = cow_branch_create(g->store, &how, e);
+		/* Somebody else may have made it in the meantime: that is what was asked for. */
+		if (r == -EEXIST && engine_flag(args, "if_not_exists") &&
+		    branch_exists(g, how.name)) {
+			made = false;
+			r = 0;
+		}
+	}
+	free(text);
+	if (r == 0)
+		r = answer_branch(g, how.name, ret, e);
+	if (r == 0)
+		json_object_set_new(*ret, "created", json_boolean(made));
+	return r;
+}
+
+/* Measuring looks at every block map of a branch. A list of many branches must not take minutes, so
+ * it measures for this long and leaves the rest unknown (null), unless all of it was asked for. */
+#define MEASURE_MS 1000
+
+struct listing {
+	struct engine *g;
+	json_t *branches;
+	bool space, all;
+	int64_t started_ms;
+	uint64_t unmeasured;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int add_branch(const struct cow_branch_info *b, void *arg)
+{
+	struct listing *l = arg;
+	bool measure = l->space && (l->all || now_ms() - l->started_ms < MEASURE_MS);
+	json_t *o = branch_json(l->g, b, measure);
+
+	if (l->space && !measure) {
+		json_object_set_new(o, "unique_bytes", json_null());
+		json_object_set_new(o, "logical_size", json_null());
+		l->unmeasured++;
+	}
+	return json_array_append_new(l->branches, o) < 0 ? -ENOMEM : 0;
+}
+
+/* {space?: bool, all?: bool} -> {branches, unmeasured: how many were left out} */
+static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	struct listing l = {
+	    .g = g,
+	    .branches = json_array(),
+	    .space = engine_flag(args, "space"),
+	    .all = engine_flag(args, "all"),
+	    .started_ms = now_ms(),
+	};
+	cow_errno r = cow_branch_each(g->store, add_branch, &l);
+
+	*ret =
+	    json_pack("{s:o,s:o}", "branches", l.branches, "unmeasured", json_count(l.unmeasured));
+	return r < 0 ? cow_fail(e, r, "cannot list the branches: %s", strerror(-r)) : 0;
+}
+
+/* {name} */
+static cow_errno get(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	return r < 0 ? r : branch_json_get(g, name, true, ret, e);
+}
+
+/* {name} -> {files, writers}: open through the mount */
+static cow_errno open_files(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:o,s:o}", "files", json_count(cow_branch_open_files(g->store, name)),
+			 "writers", json_count(cow_branch_open_writers(g->store, name)));
+	return 0;
+}
+
+/* {from, to} */
+static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **ret,
+			       struct cow_error *e)
+{
+	const char *from, *to;
+	cow_errno r = engine_text(args, "from", &from, e);
+
+	if (r == 0)
+		r = engine_text(args, "to", &to, e);
+	if (r == 0)
+		r = running_refuse(g, from, "rename", e);
+	if (r == 0)
+		r = running_explain(g, from, cow_branch_rename(g->store, from, to, e), e);
+	return r < 0 ? r : answer_branch(g, to, ret, e);
+}
+
+/* A protected branch keeps its contents and its name unless it is said with force. */
+static cow_errno refuse_protected(const struct cow_branch_info *b, const json_t *args,
+				  const char *what, struct cow_error *e)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	bool protected = json_is_true(json_object_get(settings, "protected"));
+
+	json_decref(settings);
+	if (!protected || engine_flag(args, "force"))
+		return 0;
+	cow_fail(e, -EBUSY, "cannot %s %s: it is protected", what, b->name);
+	return cow_hint(e, -EBUSY,
+			"Repeat the command with --force, or end the protection: cowfs branch set "
+			"%s --protected no",
+			b->name);
+}
+
+/* A time to live begins anew with new contents. */
+static cow_errno restart_ttl(struct engine *g, const struct cow_branch_info *b, struct cow_error *e)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	json_int_t ttl_ms = json_integer_value(json_object_get(settings, "ttl_ms"));
+	char when[PARSE_TIME_SIZE];
+	struct timespec t;
+	char *text;
+	cow_errno r = 0;
+
+	if (ttl_ms > 0) {
+		clock_gettime(CLOCK_REALTIME, &t);
+		parse_time_format((int64_t)t.tv_sec * 1000000000 + t.tv_nsec + ttl_ms * 1000000,
+				  when, sizeof(when));
+		json_object_set_new(settings, "expires_at", json_string(when));
+		text = json_dumps(settings, JSON_COMPACT);
+		r = text ? cow_branch_set_settings(g->store, b->name, text, e) : -ENOMEM;
+		free(text);
+	}
+	json_decref(settings);
+	return r;
+}
+
+/* {name, source?, preserve_under?, force?}: reset without source, restore with one */
+static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *source = engine_text_or_null(args, "source");
+	const char *keep = engine_text_or_null(args, "preserve_under");
+	struct cow_branch_info b = {0};
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = running_refuse(g, name, "change the contents of", e);
+	if (r == 0)
+		r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	/* With the old contents kept under a name nothing is lost. */
+	if (!keep)
+		r = refuse_protected(&b, args, "throw away the contents of", e);
+	if (r == 0 && (source || b.parent[0]))
+		r = engine_before_point(g, source ? source : b.parent, e);
+	if (r == 0)
+		r = running_explain(
+		    g, name,
+		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e), e);
+	if (r == 0)
+		r = restart_ttl(g, &b, e);
+	cow_branch_info_release(&b);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+/* {name} */
+static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	char main_name[COW_BRANCH_MAX + 1] = "";
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r < 0)
+		return r;
+	cow_branch_each(g->store, find_default, main_name);
+	r = running_refuse(g, name, "promote", e);
+	if (r == 0 && main_name[0])
+		r = running_refuse(g, main_name, "exchange the contents of", e);
+	if (r == 0)
+		r = running_explain(g, name, cow_branch_promote(g->store, name, e), e);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+/* {name} */
+static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
+			     struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_set_default(g->store, name, e);
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+/* All or nothing where it can be known beforehand: names, protection, running servers. */
+static cow_errno check_deletable(struct engine *g, const json_t *args, struct cow_error *e)
+{
+	const json_t *names = json_object_get(args, "names"), *v;
+	size_t k;
+
+	json_array_foreach (names, k, v) {
+		const char *name = json_string_value(v);
+		struct cow_branch_info b = {0};
+		cow_errno r;
+
+		if (!name)
+			return cow_fail(e, -EINVAL, "'names' must hold texts");
+		r = cow_branch_get(g->store, name, &b, e);
+		if (r < 0)
+			return r;
+		r = refuse_protected(&b, args, "delete", e);
+		cow_branch_info_release(&b);
+		if (r == 0)
+			r = running_refuse(g, name, "delete", e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* {names: [...], force?} */
+static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const json_t *names = json_object_get(args, "names"), *v;
+	json_t *deleted;
+	cow_errno r;
+	size_t k;
+
+	if (json_array_size(names) == 0)
+		return cow_fail(e, -EINVAL, "'names' must be a list of branches");
+	r = check_deletable(g, args, e);
+	if (r < 0)
+		return r;
+	deleted = json_array();
+	json_array_foreach (names, k, v) {
+		const char *name = json_string_value(v);
+
+		r = running_explain(g, name, cow_branch_delete(g->store, name, e), e);
+		if (r < 0)
+			break;
+		json_array_append_new(deleted, json_pack("{s:o}", "name", json_text(name)));
+	}
+	*ret = json_pack("{s:o}", "deleted", deleted);
+	if (r < 0 && k > 0)
+		cow_wrap(e, r, "%zu of %zu branches were deleted", k, json_array_size(names));
+	return r;
+}
+
+/* {name, set: {...}}: merge into the settings; null removes a key */
+static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	json_t *change = json_object_get(args, "set"), *merged, *v;
+	const char *name, *key;
+	char *text;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0 && !json_is_object(change))
+		r = cow_fail(e, -EINVAL, "'set' must be an object");
+	if (r == 0)
+		r = answer_branch(g, name, ret, e);
+	if (r < 0)
+		return r;
+	merged = json_object_get(*ret, "settings");
+	json_object_foreach (change, key, v) {
+		if (json_is_null(v))
+			json_object_del(merged, key);
+		else
+			json_object_set(merged, key, v);
+	}
+	text = json_dumps(merged, JSON_COMPACT);
+	r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
+	free(text);
+	json_decref(*ret);
+	*ret = NULL;
+	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+const struct engine_verb engine_verbs_branch[] = {
+    {"branch.create", create, false},
+    {"branch.list", list, false},
+    {"branch.get", get, false},
+    {"branch.open", open_files, false},
+    {"branch.rename", rename_branch, false},
+    {"branch.reset", reset, false},
+    {"branch.promote", promote, false},
+    {"branch.set_default", set_default, false},
+    {"branch.delete", delete, false},
+    {"branch.settings", settings, false},
+    {0},
+};

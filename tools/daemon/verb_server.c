@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The verb behind start, stop, url and psql: where the server of a branch is.
+ *
+ * The port is kept in the settings of the branch, so that it is the same after every start, reset
+ * and restore; it is chosen here, where two starts at once cannot choose the same one. */
+#include "tools/daemon/verb_server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/branch.h"
+#include "store/cleanup.h"
+#include "tools/daemon/json_text.h"
+#include "tools/pg/pgplace.h"
+
+#define PORT_FIRST 54320
+#define PORT_LAST 59999
+
+/* Serialises choosing and keeping a port; the store has no such operation of its own. */
+static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
+
+static int port_in(const char *settings)
+{
+	json_t *s = json_loads(settings ? settings : "{}", 0, NULL);
+	int port = (int)json_integer_value(json_object_get(s, "port"));
+
+	json_decref(s);
+	return port;
+}
+
+struct ports {
+	uint64_t but; /* branch whose own port does not count */
+	int wanted;   /* 0 = none */
+	char owner[COW_BRANCH_MAX + 1];
+	bool used[PORT_LAST - PORT_FIRST + 1];
+};
+
+static int note_port(const struct cow_branch_info *b, void *arg)
+{
+	struct ports *p = arg;
+	int port = b->id == p->but ? 0 : port_in(b->settings);
+
+	if (port >= PORT_FIRST && port <= PORT_LAST)
+		p->used[port - PORT_FIRST] = true;
+	if (port && port == p->wanted)
+		snprintf(p->owner, sizeof(p->owner), "%s", b->name);
+	return 0;
+}
+
+static cow_errno keep_port(struct engine *g, const struct cow_branch_info *b, int port,
+			   struct cow_error *e)
+{
+	json_t *s = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	CLEANUP_FREE char *text = NULL;
+
+	if (!json_is_object(s)) {
+		json_decref(s);
+		return cow_fail(e, -EIO, "the settings of %s are not a JSON object", b->name);
+	}
+	json_object_set_new(s, "port", json_integer(port));
+	text = json_dumps(s, JSON_COMPACT);
+	json_decref(s);
+	return text ? cow_branch_set_settings(g->store, b->name, text, e)
+		    : cow_fail(e, -ENOMEM, "no memory for settings");
+}
+
+/* The port of the branch, chosen now when it has none, or when `wanted` asks for another. */
+static cow_errno choose_port(struct engine *g, const char *name, int wanted, int *ret,
+			     struct cow_error *e)
+{
+	CLEANUP_FREE struct ports *p = calloc(1, sizeof(*p));
+	struct cow_branch_info b = {0};
+	cow_errno r;
+
+	WITH_LOCK(&choosing);
+	if (!p)
+		return cow_fail(e, -ENOMEM, "no memory to choose a port");
+	r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	*ret = port_in(b.settings);
+	if (*ret && (!wanted || wanted == *ret))
+		goto out;
+	p->but = b.id;
+	p->wanted = wanted;
+	cow_branch_each(g->store, note_port, p);
+	*ret = wanted;
+	if (wanted && p->owner[0]) {
+		r = cow_fail(e, -EEXIST, "port %d belongs to branch %s", wanted, p->owner);
+		goto out;
+	}
+	for (int port = PORT_FIRST; !*ret && port <= PORT_LAST; port++)
+		if (!p->used[port - PORT_FIRST] && pgplace_port_free(PGPLACE_PUBLIC_HOST, port))
+			*ret = port;
+	r = *ret ? keep_port(g, &b, *ret, e)
+		 : cow_fail(e, -EADDRINUSE, "no port from %d to %d is free", PORT_FIRST, PORT_LAST);
+out:
+	cow_branch_info_release(&b);
+	return r;
+}
+
+static int note_default(const struct cow_branch_info *b, void *arg)
+{
+	if (b->is_default)
+		memcpy(arg, b->name, sizeof(b->name));
+	return b->is_default;
+}
+
+cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	int wanted = (int)json_integer_value(json_object_get(args, "port")), port = 0;
+	struct cow_branch_info b = {0};
+	char mountpoint[4096], path[sizeof(mountpoint) + COW_BRANCH_MAX + 1];
+	const char *name;
+	bool mounted;
+	char standard[COW_BRANCH_MAX + 1] = "";
+	cow_errno r = 0;
+
+	name = engine_text_or_null(args, "name");
+	if (!name) {
+		cow_branch_each(g->store, note_default, standard);
+		name = standard;
+	}
+	if (engine_flag(args, "choose_port"))
+		r = choose_port(g, name, wanted, &port, e);
+	if (r == 0)
+		r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	mounted = engine_mountpoint(g, mountpoint, sizeof(mountpoint));
+	snprintf(path, sizeof(path), "%s/%s", mountpoint, b.name);
+	*ret = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
+			 json_text(mounted ? path : NULL), "port", port_in(b.settings), "ephemeral",
+			 b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
+			 json_count(cow_branch_open_files(g->store, name)), "writers",
+			 json_count(cow_branch_open_writers(g->store, name)));
+	cow_branch_info_release(&b);
+	return *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for an answer");
+}
+
+cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret,
+			      struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_recover(g->store, name, e);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "branch", json_text(name));
+	return r;
+}
+
+cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
+{
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_set_waiting(g->store, name, engine_flag(args, "wait"), e);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "branch", json_text(name));
+	return r;
+}

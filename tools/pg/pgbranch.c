@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/pg/pgbranch.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fs/pgcontrol.h"
+#include "store/cleanup.h"
+#include "store/os.h"
+#include "tools/daemon/json_text.h"
+#include "tools/cli/parse.h"
+#include "tools/pg/pgbin.h"
+#include "tools/pg/pgplace.h"
+#include "tools/serve/client.h"
+
+/* --- finding --- */
+
+static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbranch *ret)
+{
+	const char *path = json_string_value(json_object_get(a, "path"));
+
+	snprintf(ret->name, sizeof(ret->name), "%s",
+		 json_string_value(json_object_get(a, "branch")));
+	ret->port = (int)json_integer_value(json_object_get(a, "port"));
+	ret->writers = (uint64_t)json_integer_value(json_object_get(a, "writers"));
+	ret->ephemeral = json_is_true(json_object_get(a, "ephemeral"));
+	ret->poisoned = json_is_true(json_object_get(a, "poisoned"));
+	ret->lost = json_is_true(json_object_get(a, "lost"));
+	if (path) {
+		snprintf(ret->pgdata, sizeof(ret->pgdata), "%s", path);
+		return 0;
+	}
+	cow_fail(&call->error, -ENOTCONN, "the store is not mounted, so %s has no directory",
+		 ret->name);
+	return cow_hint(&call->error, -ENOTCONN, "Mount it first: cowfs mount STORE MOUNTPOINT");
+}
+
+static cow_errno unreachable(const struct pgbranch *b, int number, struct cow_error *e)
+{
+	cow_errno r = cow_fail(e, -number, "cannot look at %s: %s", b->pgdata, strerror(number));
+
+	/* Without allow_other not even root sees a mount of somebody else. */
+	if (number == EACCES)
+		return cow_hint(e, r, "Run the command as the user who mounted the store.");
+	return r;
+}
+
+static void owner_name(uid_t uid, char *buf, size_t size)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	if (pw)
+		snprintf(buf, size, "%s", pw->pw_name);
+	else
+		snprintf(buf, size, "postgres");
+}
+
+/* Where the server that runs can be reached. */
+static void note_running(const char *store, struct pgbranch *b)
+{
+	char hidden[sizeof(b->socket_dir) + 8];
+
+	if (b->state.port)
+		b->port = b->state.port;
+	pgplace_private_dir(b->socket_dir, hidden, sizeof(hidden));
+	b->served = strcmp(b->state.socket_dir, hidden) == 0;
+	if (b->served && serve_runs(store))
+		return;
+	if (b->state.socket_dir[0])
+		snprintf(b->socket_dir, sizeof(b->socket_dir), "%s", b->state.socket_dir);
+	if (b->served)
+		snprintf(b->host, sizeof(b->host), PGPLACE_PRIVATE_HOST);
+}
+
+cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
+			struct pgbranch *ret)
+{
+	json_t *args = json_pack("{s:s?,s:b,s:i}", "name", name, "choose_port", port.choose, "port",
+				 port.wanted);
+	json_t *answer = NULL;
+	const char *store;
+	struct stat st;
+	cow_errno r = command_store(call, &store);
+
+	*ret = (struct pgbranch){0};
+	if (r < 0) {
+		json_decref(args);
+		return r;
+	}
+	r = command_ask(call, "server.place", args, &answer);
+	if (r == 0)
+		r = read_answer(call, answer, ret);
+	json_decref(answer);
+	if (r == 0 && stat(ret->pgdata, &st) < 0)
+		r = unreachable(ret, errno, &call->error);
+	if (r == 0)
+		r = pgbin_version(ret->pgdata, &ret->major, &call->error);
+	if (r == 0)
+		r = pgstate_read(ret->pgdata, &ret->state, &call->error);
+	if (r == 0)
+		r = pgplace_fill(store, ret->name, ret->socket_dir, sizeof(ret->socket_dir),
+				 ret->log, sizeof(ret->log), &call->error);
+	if (r < 0)
+		return r;
+	owner_name(st.st_uid, ret->user, sizeof(ret->user));
+	snprintf(ret->host, sizeof(ret->host), PGPLACE_PUBLIC_HOST);
+	if (ret->state.running)
+		note_running(store, ret);
+	return 0;
+}
+
+cow_errno pgbranch_find_programs(struct pgbranch *b, const char *given, struct cow_error *e)
+{
+	return pgbin_find(b->major, given, b->bindir, sizeof(b->bindir), e);
+}
+
+#define QUIET_STEPS 50u
+#define QUIET_STEP_MS 100u
+
+cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b)
+{
+	for (unsigned k = 0; b->writers > 0 && k < QUIET_STEPS; k++) {
+		json_t *answer = NULL;
+		cow_errno r;
+
+		nanosleep(&(struct timespec){.tv_nsec = QUIET_STEP_MS * 1000000L}, NULL);
+		r = command_ask(call, "branch.open", json_pack("{s:s}", "name", b->name), &answer);
+		if (r < 0)
+			return r;
+		b->writers = (uint64_t)json_integer_value(json_object_get(answer, "writers"));
+		json_decref(answer);
+	}
+	if (b->writers == 0)
+		return 0;
+	cow_fail(&call->error, -EBUSY,
+		 "%llu files of %s are open for writing, by no server that can be seen",
+		 (unsigned long long)b->writers, b->name);
+	return cow_hint(&call->error, -EBUSY,
+			"Perhaps postgres runs on it in a container; see with: fuser -vm %s",
+			b->pgdata);
+}
+
+cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b)
+{
+	char name[sizeof(b->name)];
+	cow_errno r;
+
+	if (b->lost) {
+		cow_fail(&call->error, -EIO,
+			 "%s is ephemeral, and the machine went down since it was written",
+			 b->name);
+		return cow_hint(&call->error, -EIO,
+				"Give it the contents of its parent again: cowfs "
+				"branch reset %s",
+				b->name);
+	}
+	if (!b->poisoned)
+		return 0;
+	r = command_ask(call, "server.recover", json_pack("{s:s}", "name", b->name), NULL);
+	if (r < 0)
+		return r;
+	fprintf(stderr,
+		"note: a write to %s had failed: what never reached the disk was dropped, as "
+		"after a power loss\n",
+		b->name);
+	snprintf(name, sizeof(name), "%s", b->name);
+	return pgbranch_find(call, name, (struct pgbranch_port){0}, b);
+}
+
+/* --- settings --- */
+
+static bool has_file(void *arg, const char *path)
+{
+	const struct pgbranch *b = arg;
+	char full[PATH_MAX * 2];
+
+	snprintf(full, sizeof(full), "%s/%s", b->pgdata, path);
+	return access(full, F_OK) == 0;
+}
+
+static bool has_library(void *arg, const char *name)
+{
+	return pgbin_has_library(((const struct pgbranch *)arg)->bindir, name);
+}
+
+static void append_file(FILE *all, const char *dir, const char *name)
+{
+	char path[PATH_MAX * 2], buf[8192];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "re");
+	while (f && (n = fread(buf, 1, sizeof(buf), f)) > 0)
+		fwrite(buf, 1, n, all);
+	if (f)
+		fclose(f);
+	fputc('\n', all);
+}
+
+static char *read_conf(const struct pgbranch *b)
+{
+	char *buf = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&buf, &len);
+
+	if (!f)
+		return NULL;
+	append_file(f, b->pgdata, "postgresql.conf");
+	append_file(f, b->pgdata, "postgresql.auto.conf");
+	return fclose(f) == 0 ? buf : NULL;
+}
+
+/* A production server's shared_buffers may be more than this machine has. */
+static cow_errno fit_memory(const char *conf, struct cow_pgconf_list *l)
+{
+	uint64_t quarter = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
+	uint64_t asked;
+	char text[64];
+
+	if (!cow_pgconf_get(conf, "shared_buffers", text, sizeof(text)) ||
+	    parse_size(text, &asked, NULL) < 0)
+		return 0;
+	if (isdigit((unsigned char)text[strlen(text) - 1]))
+		asked *= 8192; /* a bare number counts blocks */
+	if (asked <= quarter)
+		return 0;
+	snprintf(text, sizeof(text), "%lluMB", (unsigned long long)(quarter >> 20));
+	return cow_pgconf_list_set(l, "shared_buffers", text);
+}
+
+static bool has_in_place(const struct pgbranch *b)
+{
+	char path[PATH_MAX * 2];
+	struct dirent *de;
+	bool found = false;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/pg_tblspc", b->pgdata);
+	d = opendir(path);
+	while (d && !found && (de = readdir(d)))
+		found = de->d_type == DT_DIR && de->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
+{
+	CLEANUP_FREE char *conf = read_conf(b);
+	struct cow_pgconf_facts facts = {.major = b->major,
+					 .conf = conf,
+					 .has_file = has_file,
+					 .has_library = has_library,
+					 .arg = b};
+	char path[PATH_MAX * 2];
+	uint8_t raw[COW_PGCONTROL_BYTES];
+	struct cow_pgcontrol control;
+	CLEANUP_FD int fd = -1;
+	cow_errno r;
+
+	if (!conf)
+		return -ENOMEM;
+	facts.in_place = has_in_place(b);
+	snprintf(path, sizeof(path), "%s/global/pg_control", b->pgdata);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && cow_os_pread(fd, raw, sizeof(raw), 0) == 0 &&
+	    cow_pgcontrol_decode(raw, sizeof(raw), &control, NULL) == 0)
+		facts.control = &control;
+	r = cow_pgconf_override(&facts, l);
+	return r < 0 ? r : fit_memory(conf, l);
+}
+
+/* Where this server is: only cowfs knows, so these are not for the user. */
+static cow_errno place(const struct pgbranch *b, const char *socket_dir, struct cow_pgconf_list *l)
+{
+	char port[16], cluster[64];
+	const char *const rows[][2] = {
+	    {"data_directory", b->pgdata},
+	    {"cluster_name", cluster},
+	    {"port", port},
+	    {"listen_addresses", b->served ? PGPLACE_PRIVATE_HOST : PGPLACE_PUBLIC_HOST},
+	    {"unix_socket_directories", socket_dir},
+	    {"logging_collector", "off"},
+	};
+	cow_errno r = 0;
+
+	snprintf(port, sizeof(port), "%d", b->port);
+	snprintf(cluster, sizeof(cluster), "%.63s", b->name);
+	for (size_t k = 0; r == 0 && k < sizeof(rows) / sizeof(rows[0]); k++)
+		r = cow_pgconf_list_set(l, rows[k][0], rows[k][1]);
+	return r;
+}
+
+static cow_errno add_extra(const struct pgbranch *b, const struct cow_pgconf_list *extra,
+			   struct cow_pgconf_list *l, struct cow_error *e)
+{
+	static const char *const fixed[] = {"data_directory", "config_file", "port",
+					    "unix_socket_directories"};
+	static const char *const needed[] = {"fsync", "full_page_writes"};
+	cow_errno r = 0;
+
+	for (size_t k = 0; r == 0 && k < extra->n; k++) {
+		const struct cow_pgconf_item *i = &extra->items[k];
+
+		for (size_t f = 0; f < sizeof(fixed) / sizeof(fixed[0]); f++)
+			if (strcasecmp(i->name, fixed[f]) == 0)
+				return cow_fail(e, -EINVAL, "%s is chosen by cowfs", i->name);
+		for (size_t f = 0; f < sizeof(needed) / sizeof(needed[0]); f++) {
+			if (strcasecmp(i->name, needed[f]) != 0 || !cow_pgconf_is_off(i->value) ||
+			    b->ephemeral)
+				continue;
+			cow_fail(e, -EINVAL,
+				 "%s=off is refused: snapshots of a running branch rest on it",
+				 i->name);
+			return cow_hint(e, -EINVAL, "A branch made with --ephemeral may have it.");
+		}
+		r = cow_pgconf_list_set(l, i->name, i->value);
+	}
+	return r < 0 ? cow_fail(e, r, "no memory for settings") : 0;
+}
+
+/* --- starting --- */
+
+cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
+			 unsigned timeout_ms, struct cow_error *e)
+{
+	char socket_dir[sizeof(b->socket_dir) + 8];
+	struct cow_pgconf_list l = {0};
+	struct pgserver_start how = {.pgdata = b->pgdata,
+				     .bindir = b->bindir,
+				     .log = b->log,
+				     /* The client that waits asks soon enough. */
+				     .user = b->served ? NULL : b->user,
+				     .socket_dir = socket_dir,
+				     .port = b->port,
+				     .settings = &l,
+				     .timeout_ms = timeout_ms};
+	cow_errno r;
+
+	if (b->served)
+		pgplace_private_dir(b->socket_dir, socket_dir, sizeof(socket_dir));
+	else
+		snprintf(socket_dir, sizeof(socket_dir), "%s", b->socket_dir);
+	if (!pgplace_port_free(b->served ? PGPLACE_PRIVATE_HOST : PGPLACE_PUBLIC_HOST, b->port)) {
+		cow_fail(e, -EBUSY, "port %d of %s is used by another program", b->port, b->name);
+		return cow_hint(e, -EBUSY,
+				"End that program, or give the branch another port: cowfs start "
+				"%s --port N",
+				b->name);
+	}
+	r = pgplace_make(b->pgdata, b->socket_dir, b->log, e);
+	if (r == 0 && b->served)
+		r = pgplace_make_private(b->pgdata, socket_dir, e);
+	if (r < 0)
+		return r;
+	r = ours(b, &l);
+	if (r == 0)
+		r = place(b, socket_dir, &l);
+	r = r < 0 ? cow_fail(e, r, "cannot make the settings of the server: %s", strerror(-r))
+		  : add_extra(b, extra, &l, e);
+	if (r == 0)
+		r = pgserver_start(&how, &b->state, e);
+	cow_pgconf_list_release(&l);
+	return r;
+}
+
+/* --- showing --- */
+
+static void put_encoded(FILE *f, const char *text)
+{
+	for (; *text; text++) {
+		if (isalnum((unsigned char)*text) || strchr("-_.~", *text))
+			fputc(*text, f);
+		else
+			fprintf(f, "%%%02X", (unsigned char)*text);
+	}
+}
+
+void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname, char *buf,
+		  size_t size)
+{
+	FILE *f = fmemopen(buf, size, "w");
+
+	buf[0] = '\0';
+	if (!f)
+		return;
+	fputs("postgresql://", f);
+	put_encoded(f, user ? user : b->user);
+	fprintf(f, "@%s:%d/", b->host, b->port);
+	put_encoded(f, dbname ? dbname : "postgres");
+	fclose(f);
+}
+
+json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *dbname)
+{
+	char url[2048];
+	const char *state = b->state.ready ? "running" : b->state.running ? "starting" : "stopped";
+
+	pgbranch_url(b, user, dbname, url, sizeof(url));
+	return json_pack("{s:o,s:s,s:o,s:i,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i}", "branch",
+			 json_text(b->name), "current_state", state, "pid",
+			 b->state.running ? json_integer(b->state.pid) : json_null(), "port",
+			 b->port, "connection_uri", json_text(b->port ? url : NULL), "host",
+			 b->host, "user", json_text(user ? user : b->user), "database",
+			 json_text(dbname ? dbname : "postgres"), "socket_dir",
+			 json_text(b->socket_dir), "data_directory", json_text(b->pgdata), "log",
+			 json_text(b->log), "version", b->major);
+}

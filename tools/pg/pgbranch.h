@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pgbranch: the server of a branch, as the commands see it: where it is, whether it runs, starting
+ * it.
+ *
+ * Runs in the command, never in the daemon: all of it makes path calls on the mount. */
+#pragma once
+#include <limits.h>
+#include <stdint.h>
+
+#include "store/branch.h"
+#include "tools/cli/command.h"
+#include "tools/pg/pgserver.h"
+
+struct pgbranch {
+	char name[COW_BRANCH_MAX + 1];
+	char pgdata[PATH_MAX];
+	char bindir[PATH_MAX]; /* "" until pgbranch_find_programs */
+	char socket_dir[108];
+	char log[PATH_MAX];
+	char user[64]; /* name of the owner of the data: its first superuser, by custom */
+	int port;      /* 0 = never started */
+	int major;
+	uint64_t writers;               /* files of the branch that are open for writing */
+	bool ephemeral, poisoned, lost; /* as in store/branch.h */
+	/* Behind the proxy: listens where only cowfs serve connects to. `host` and `socket_dir` are
+	 * where clients connect to: the proxy, or the server itself when no proxy runs any more. */
+	bool served;
+	char host[64];
+	struct pgstate state;
+};
+
+struct pgbranch_port {
+	bool choose; /* give it one when it has none */
+	int wanted;  /* 0 = any */
+};
+
+/* `name` NULL = the default branch. -ENOENT no such branch, -ENOTCONN not mounted, -EINVAL no
+ * PGDATA. Reason in call->error. */
+cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
+			struct pgbranch *ret);
+
+/* Fill `bindir`; `given` may be NULL. */
+cow_errno pgbranch_find_programs(struct pgbranch *b, const char *given, struct cow_error *e);
+
+/* Wait until nobody has files of the branch open for writing: the kernel closes those of a server
+ * that ended a moment later. -EBUSY somebody still has after 5 s: a server that cannot be seen from
+ * here. */
+cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b);
+
+/* Make a branch fit to start that had a failed write: what never reached the disk is dropped, and
+ * said on stderr. -EIO an ephemeral branch did not survive the machine. Looks at the branch again.
+ */
+cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
+
+/* Start the server that does not run, where b->served says. `extra`: settings of the user, they win
+ * over ours. Updates b->state. -EBUSY its port is taken; else as pgserver_start. */
+cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
+			 unsigned timeout_ms, struct cow_error *e);
+
+/* postgresql://USER@HOST:PORT/DBNAME, percent-encoded. */
+void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname, char *buf,
+		  size_t size);
+
+/* Keys: branch current_state pid port connection_uri database host socket_dir user data_directory
+ * log version. `user`, `dbname` NULL = the owner's name, postgres. */
+json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *dbname);

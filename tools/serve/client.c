@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/serve/client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/daemon/wire.h"
+
+bool serve_runs(const char *store)
+{
+	int fd;
+
+	if (!store || wire_connect_as(store, SERVE_SOCKET, &fd) < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static cow_errno read_answer(struct wire *w, json_t **ret, struct cow_error *e)
+{
+	json_t *line = NULL, *v;
+	int n = wire_read(w, &line);
+	cow_errno r;
+
+	if (n <= 0)
+		return cow_fail(e, -ECONNRESET, "cowfs serve went away before it answered");
+	v = json_object_get(line, "result");
+	r = v ? 0 : wire_error_read(json_object_get(line, "error"), e);
+	if (v && ret)
+		*ret = json_incref(v);
+	json_decref(line);
+	return r;
+}
+
+cow_errno serve_call(const char *store, const char *verb, json_t *args, json_t **ret,
+		     struct cow_error *e)
+{
+	struct wire w;
+	int fd;
+	cow_errno r = wire_connect_as(store, SERVE_SOCKET, &fd);
+
+	if (r < 0) {
+		json_decref(args);
+		if (r == -EACCES || r == -EPERM)
+			return cow_fail(e, r, "the store %s belongs to another user", store);
+		cow_fail(e, -ENOTCONN, "no cowfs serve runs for the store %s", store);
+		return cow_hint(e, -ENOTCONN, "Start it: cowfs serve --store %s", store);
+	}
+	wire_init(&w, fd, WIRE_ANSWER_MAX);
+	r = wire_write(&w,
+		       json_pack("{s:s,s:o}", "verb", verb, "args", args ? args : json_object()));
+	if (r < 0 && r != -EPIPE)
+		cow_fail(e, r, "cannot send to cowfs serve: %s", strerror(-r));
+	else
+		r = read_answer(&w, ret, e);
+	wire_release(&w);
+	return r;
+}
+
+void serve_nudge(const char *store)
+{
+	if (serve_runs(store))
+		serve_call(store, "sync", NULL, NULL, NULL);
+}
+
+static void overlay_one(json_t *branch, const json_t *status)
+{
+	const char *name = json_string_value(json_object_get(branch, "name"));
+	json_t *known = name ? json_object_get(status, name) : NULL, *v;
+
+	/* A branch that cannot be written is not just asleep. */
+	if (!known ||
+	    strcmp(json_string_value(json_object_get(branch, "current_state")), "ready") != 0)
+		return;
+	json_object_set(branch, "current_state", json_object_get(known, "current_state"));
+	json_object_set(branch, "clients", json_object_get(known, "clients"));
+	v = json_object_get(known, "reason");
+	if (json_is_string(v))
+		json_object_set(branch, "reason", v);
+}
+
+void serve_overlay(const char *store, json_t *branches)
+{
+	json_t *status = NULL, *known, *v;
+	size_t k;
+
+	if (!serve_runs(store) || serve_call(store, "status", NULL, &status, NULL) < 0)
+		return;
+	known = json_object_get(status, "branches");
+	if (json_is_array(branches)) {
+		json_array_foreach (branches, k, v)
+			overlay_one(v, known);
+	} else {
+		overlay_one(branches, known);
+	}
+	json_decref(status);
+}
+
+cow_errno serve_make_way(const char *store, const char *name, bool force, struct cow_error *e)
+{
+	json_t *status = NULL, *known;
+	bool idle;
+
+	if (!serve_runs(store) || serve_call(store, "status", NULL, &status, NULL) < 0)
+		return 0;
+	known = json_object_get(json_object_get(status, "branches"), name);
+	idle = known &&
+	       strcmp(json_string_value(json_object_get(known, "current_state")), "idle") == 0;
+	force = force && json_is_integer(json_object_get(known, "pid"));
+	json_decref(status);
+	if (!idle && !force)
+		return 0;
+	return serve_call(store, "suspend", json_pack("{s:s}", "name", name), NULL, e);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+/* job: work that may block, in a child of its own.
+ *
+ * The child is a copy of this process (which has one thread), so that it knows what we knew when it
+ * began; what it finds out comes back as JSON. It holds none of our sockets. */
+#pragma once
+#include <jansson.h>
+
+#include "tools/serve/parts.h"
+
+/* In the child. As a verb of engine.h. */
+typedef cow_errno serve_work(struct serve *s, const char *name, json_t **ret, struct cow_error *e);
+/* In the loop, once. `result` is borrowed, NULL on failure. */
+typedef void serve_done(struct serve *s, void *arg, cow_errno r, const json_t *result,
+			const struct cow_error *e);
+
+/* `name` is copied. When there can be no child, `done` is called before this returns. */
+void serve_job(struct serve *s, serve_work *work, const char *name, serve_done *done, void *arg);
+
+/* A child of ours ended. */
+void serve_job_reaped(struct serve *s, pid_t pid, int status);
+
+/* --- the work, work.c --- */
+serve_work serve_work_sync;   /* -> {branches: [...]} */
+serve_work serve_work_start;  /* -> {pid, host, port, socket_dir, start_ms, adopted} */
+serve_work serve_work_delete; /* -> {} */
+serve_work serve_work_mark;   /* remember that it was stopped, or is not any more */

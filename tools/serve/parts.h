@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* parts: what the files of this folder share; nobody else includes it.
+ *
+ * Everything belongs to the one thread of the loop; nothing here is locked. A branch stays in
+ * memory until its last job and its last connection are gone (`removed`). */
+#pragma once
+#include <jansson.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+
+#include "store/branch.h"
+#include "tools/serve/serve.h"
+#include "tools/serve/state.h"
+#include "tools/serve/startup_packet.h"
+
+struct serve_conn;
+struct serve_ask;
+struct serve_tls;
+TAILQ_HEAD(serve_asks, serve_ask);
+
+struct serve_branch {
+	TAILQ_ENTRY(serve_branch) link;
+	TAILQ_ENTRY(serve_branch) start_link; /* in serve.starts while `queued` */
+	struct serve *serve;
+	char name[COW_BRANCH_MAX + 1];
+	uint64_t seen; /* round of sync that saw it last */
+	char id[32];
+	char socket_dir[108];      /* public */
+	char log[4096];            /* of the server */
+	int port;                  /* public; 0 = none yet */
+	struct event *tcp, *local; /* listeners; NULL = could not, tried again at the next sync */
+
+	enum serve_state state;
+	struct event *rest; /* the time until sleep; or until a shutdown took too long */
+	struct event *exit; /* the postmaster is gone */
+	int pidfd;          /* -1 = no server */
+	pid_t pid;
+	char host[64]; /* where the server listens */
+	int server_port;
+	char server_sockets[112];
+
+	uint64_t suspend_ms; /* as in serve_options, of this branch */
+	unsigned max_clients;
+	int64_t expires_ns;     /* 0 = never */
+	bool protected, doomed; /* doomed: being deleted, nobody gets in */
+	json_t *settings;       /* of the next start: {NAME: VALUE}; NULL = none */
+
+	unsigned failures; /* in a row */
+	uint64_t started_ms,
+	    rested_ms; /* monotonic: when it took connections, had its last client */
+	int start_took_ms;
+	uint64_t starts;         /* how often it was started */
+	struct cow_error reason; /* why it is as it is */
+
+	unsigned clients;
+	unsigned refs; /* jobs and connections that point here */
+	bool queued, launched, removed;
+	TAILQ_HEAD(, serve_conn) waiting;
+	struct serve_asks asks;
+};
+
+struct serve {
+	const struct serve_options *o;
+	struct event_base *base;
+	TAILQ_HEAD(, serve_branch) branches;
+	TAILQ_HEAD(, serve_branch) starts; /* waiting for their turn */
+	TAILQ_HEAD(, serve_conn) conns;
+	TAILQ_HEAD(, serve_job) jobs;
+	struct event *shared; /* listener for all branches */
+	struct event *control;
+	struct event *tick, *sweep_tick, *signals[3];
+	struct serve_tls *tls; /* NULL = no TLS */
+	unsigned starting;     /* start jobs that run */
+	uint64_t round;        /* of sync */
+	bool syncing, sync_again, synced, ready, ending, daemon_lost;
+	struct serve_asks sync_asks, sync_running; /* wait for the next sync, for this one */
+	uint64_t connections, wakes;               /* since the start */
+	uint8_t relay_buffer[64 << 10];            /* of the one relay step that runs */
+};
+
+/* --- serve.c --- */
+uint64_t serve_now_ms(void); /* monotonic */
+void serve_timer(struct event *timer, uint64_t ms);
+/* Free an event and close its descriptor, in this order: a child that has just been forked holds a
+ * copy, and the loop would go on hearing of a descriptor whose number has a new owner. NULL in *ev
+ * is fine, and is there afterwards. */
+void serve_unwatch(struct event **ev);
+
+/* --- branch.c: one branch --- */
+struct serve_branch *serve_branch_new(struct serve *s, const char *name);
+/* Frees it now, or when the last that points to it is gone. */
+void serve_branch_remove(struct serve_branch *b);
+void serve_branch_release(struct serve_branch *b);                         /* one of refs */
+struct serve_branch *serve_branch_find(struct serve *s, const char *name); /* NULL = none */
+/* By name, or with slashes as dashes and any letter case. NULL = none, or more than one. */
+struct serve_branch *serve_branch_match(struct serve *s, const char *name);
+/* Something happened. `c`: the client of SERVE_CONNECT; it is forwarded, held or refused. */
+void serve_branch_event(struct serve_branch *b, enum serve_event event, struct serve_conn *c);
+void serve_branch_adopt(struct serve_branch *b, const json_t *server);
+/* Its server was started without us and listens where we would: it is not put to sleep, because
+ * we do not see its clients. */
+bool serve_branch_is_direct(const struct serve_branch *b);
+void serve_branch_exited(struct serve_branch *b, int status); /* -1 = not known */
+/* Start those whose turn it is. */
+void serve_pump(struct serve *s);
+
+/* --- listen.c --- */
+void serve_listen_branch(struct serve_branch *b);
+void serve_unlisten_branch(struct serve_branch *b);
+cow_errno serve_listen_shared(struct serve *s, struct cow_error *e);
+
+/* --- sync.c: what the daemon knows --- */
+/* `ask` (may be NULL) is answered when a sync that began after this call has ended. */
+void serve_sync(struct serve *s, struct serve_ask *ask);
+void serve_sweep(struct serve *s);
+
+/* --- control.c --- */
+cow_errno serve_control_open(struct serve *s, struct cow_error *e);
+void serve_control_close(struct serve *s);
+/* Answer everybody who waits for this branch. `r` < 0: with its reason. */
+void serve_asks_answer(struct serve_branch *b, cow_errno r);
+/* Answer one that waits for a sync, and free it. */
+void serve_ask_done(struct serve_ask *ask);
+void serve_ask_wait_for_sync(struct serve *s, struct serve_ask *ask);
+void serve_asks_move(struct serve *s); /* from sync_asks to sync_running */
+json_t *serve_branch_json(const struct serve_branch *b);

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/* route: which branch a client wants, and whether it may have it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/serve/conn.h"
+
+/* The label before the first dot of the host name that TLS was asked for. */
+static const char *label_of(const struct serve_conn *c, char *buf, size_t size)
+{
+	snprintf(buf, size, "%.*s", (int)strcspn(c->sni, "."), c->sni);
+	return strchr(c->sni, '.') ? buf : "";
+}
+
+/* --- cancelling --- */
+
+static struct serve_branch *holder_of_key(struct serve *s, const struct startup *request)
+{
+	struct serve_conn *c;
+
+	TAILQ_FOREACH (c, &s->conns, link)
+		if (c->key.has_key && c->key.pid == request->cancel_pid &&
+		    c->key.key_n == 4 + request->cancel_key_length &&
+		    memcmp(c->key.key + 4, request->cancel_key, request->cancel_key_length) == 0)
+			return c->branch;
+	return NULL;
+}
+
+static void cancel(struct serve_conn *c, const struct startup *s)
+{
+	struct serve_branch *b = holder_of_key(c->serve, s);
+
+	c->cancels = true;
+	/* On its own port the server decides; it knows sessions that we do not. */
+	if (!b)
+		b = c->branch;
+	if (!b || (b->state != SERVE_RUNNING && b->state != SERVE_IDLE)) {
+		serve_conn_free(c);
+		return;
+	}
+	if (!c->branch) {
+		c->branch = b;
+		b->refs++;
+	}
+	if (c->branch != b) {
+		serve_conn_free(c);
+		return;
+	}
+	c->said_n = s->length;
+	serve_dial(c);
+}
+
+/* --- a session --- */
+
+static struct serve_branch *find(struct serve_conn *c, const struct startup *s)
+{
+	char label[sizeof(c->sni)], message[2 * COW_BRANCH_MAX + 128];
+	const char *wanted = s->branch[0] ? s->branch : label_of(c, label, sizeof(label));
+	struct serve_branch *b;
+
+	/* On the port of a branch a user name may hold an @ of its own. */
+	if (c->branch && (!s->branch[0] || s->branch_of_user))
+		return c->branch;
+	if (!wanted[0]) {
+		serve_conn_refuse(c, "08004", "this port serves many branches, and none was named",
+				  "Connect with options=--cowfs.branch=NAME, or as USER@NAME.");
+		return NULL;
+	}
+	b = serve_branch_match(c->serve, wanted);
+	if (b && (!c->branch || c->branch == b))
+		return b;
+	if (c->branch)
+		snprintf(message, sizeof(message),
+			 "this port is of branch \"%s\", and \"%s\" was asked for", c->branch->name,
+			 wanted);
+	else
+		snprintf(message, sizeof(message), "branch \"%s\" does not exist", wanted);
+	serve_conn_refuse(c, "3D000", message, "See them all: cowfs branch list");
+	return NULL;
+}
+
+/* A probe starts nothing and keeps nothing awake: we know the answer. */
+static void answer_probe(struct serve_conn *c, const struct serve_branch *b)
+{
+	char message[COW_BRANCH_MAX + 64];
+	bool rejects = b->state == SERVE_STOPPED || b->state == SERVE_STOPPING ||
+		       b->state == SERVE_FAILED || b->doomed;
+
+	snprintf(message, sizeof(message), "branch \"%s\" is %s", b->name,
+		 serve_state_name(b->state));
+	/* To libpq any error but 57P03 means a server that takes connections. */
+	serve_conn_refuse(c, rejects ? "57P03" : "57P05", message, NULL);
+}
+
+/* What named the branch is not for the server. */
+static bool strip(struct serve_conn *c, struct startup *s, bool own_port)
+{
+	uint8_t *packet = malloc(STARTUP_MAX);
+	size_t n, more = c->said_n - s->length;
+
+	if (!packet)
+		return false;
+	if (own_port)
+		s->branch_of_user = false;
+	n = startup_rewrite(c->said, s, packet);
+	memcpy(packet + n, c->said + s->length, more);
+	free(c->said);
+	c->said = packet;
+	c->said_n = n + more;
+	return true;
+}
+
+static void session(struct serve_conn *c, struct startup *s)
+{
+	bool own_port = c->branch;
+	struct serve_branch *b = find(c, s);
+	char message[COW_BRANCH_MAX + 64];
+
+	if (!b)
+		return;
+	if (!c->branch) {
+		c->branch = b;
+		b->refs++;
+	}
+	if (startup_is_probe(s)) {
+		answer_probe(c, b);
+	} else if (b->doomed || c->serve->ending) {
+		snprintf(message, sizeof(message), "branch \"%s\" %s", b->name,
+			 b->doomed ? "has expired" : "is not served any more");
+		serve_conn_refuse(c, "57P03", message, NULL);
+	} else if (b->max_clients && b->clients >= b->max_clients) {
+		snprintf(message, sizeof(message),
+			 "branch \"%s\" has %u clients, and may have no more", b->name, b->clients);
+		serve_conn_refuse(c, "53300", message,
+				  "Use a smaller pool, or start serve with --max-clients.");
+	} else if (!strip(c, s, own_port)) {
+		serve_conn_free(c);
+	} else {
+		serve_branch_event(b, SERVE_CONNECT, c);
+	}
+}
+
+void serve_route(struct serve_conn *c, const struct startup *s)
+{
+	struct startup mine = *s;
+
+	if (s->kind == STARTUP_CANCEL)
+		cancel(c, s);
+	else
+		session(c, &mine);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/* work: what the children of cowfs serve do. Each may block, and ends when it has answered.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/daemon/client.h"
+#include "tools/daemon/json_text.h"
+#include "tools/pg/pgbranch.h"
+#include "tools/pg/pgplace.h"
+#include "tools/serve/job.h"
+
+/* --- sync --- */
+
+static json_t *server_json(const struct pgstate *s)
+{
+	if (!s->running)
+		return json_null();
+	return json_pack("{s:i,s:s,s:i,s:s,s:b}", "pid", (int)s->pid, "host", s->listens, "port",
+			 s->port, "socket_dir", s->socket_dir, "ready", s->ready);
+}
+
+static cow_errno give_port(struct serve *s, json_t *branch, struct cow_error *e)
+{
+	json_t *settings = json_object_get(branch, "settings"), *answer = NULL;
+	cow_errno r = 0;
+
+	if (json_is_integer(json_object_get(settings, "port")))
+		return 0;
+	r = client_call(
+	    s->o->store, "server.place",
+	    json_pack("{s:O,s:b}", "name", json_object_get(branch, "name"), "choose_port", 1),
+	    &answer, e);
+	if (r == 0)
+		json_object_set(settings, "port", json_object_get(answer, "port"));
+	json_decref(answer);
+	return r;
+}
+
+/* What only a look from here tells: where its sockets are, and whether a server runs already. */
+static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
+{
+	const char *name = json_string_value(json_object_get(branch, "name"));
+	const char *path = json_string_value(json_object_get(branch, "path"));
+	char sockets[108], log[4096];
+	struct pgstate state = {0};
+	cow_errno r =
+	    pgplace_fill(s->o->store, name, sockets, sizeof(sockets), log, sizeof(log), e);
+
+	if (r < 0)
+		return r;
+	json_object_set_new(branch, "socket_dir", json_text(sockets));
+	json_object_set_new(branch, "log", json_text(log));
+	if (path && !serve_branch_find(s, name)) {
+		pgstate_read(path, &state, NULL);
+		json_object_set_new(branch, "server", server_json(&state));
+		/* The proxy wants to listen there before any server was started. */
+		pgplace_make(path, sockets, log, NULL);
+	}
+	return give_port(s, branch, e);
+}
+
+cow_errno serve_work_sync(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	cow_errno r;
+	json_t *v;
+	size_t k;
+
+	client_set_quiet(true);
+	r = client_call_daemon(s->o->store, "branch.list", NULL, ret, e);
+	if (r < 0)
+		return r;
+	json_array_foreach (json_object_get(*ret, "branches"), k, v) {
+		struct cow_error one = COW_ERROR_INIT;
+
+		if (look_at(s, v, &one) < 0)
+			json_object_set_new(v, "fault", json_text(one.text));
+	}
+	return 0;
+}
+
+/* --- start --- */
+
+static cow_errno settings_of(const struct serve_branch *b, struct cow_pgconf_list *ret)
+{
+	const char *name;
+	json_t *v;
+
+	if (!b || !b->settings)
+		return 0;
+	json_object_foreach (b->settings, name, v)
+		if (json_is_string(v) && cow_pgconf_list_set(ret, name, json_string_value(v)) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
+static cow_errno start_stopped(struct command_call *call, struct pgbranch *b,
+			       const struct cow_pgconf_list *extra, unsigned timeout_ms)
+{
+	cow_errno r = pgbranch_recover(call, b);
+
+	if (r == 0)
+		r = pgbranch_find_programs(b, NULL, &call->error);
+	if (r == 0)
+		r = pgbranch_await_quiet(call, b);
+	if (r < 0)
+		return r;
+	b->served = true;
+	return pgbranch_start(b, extra, timeout_ms, &call->error);
+}
+
+cow_errno serve_work_start(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	struct command_call call = {.store = s->o->store};
+	struct cow_pgconf_list extra = {0};
+	struct timespec t0, t1;
+	struct pgbranch b;
+	bool adopted;
+	cow_errno r;
+
+	client_set_quiet(true);
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	r = settings_of(serve_branch_find(s, name), &extra);
+	if (r == 0)
+		r = pgbranch_find(&call, name, (struct pgbranch_port){.choose = true}, &b);
+	adopted = r == 0 && b.state.running;
+	if (r == 0 && !adopted)
+		r = start_stopped(&call, &b, &extra, (unsigned)s->o->start_ms);
+	cow_pgconf_list_release(&extra);
+	if (r < 0) {
+		*e = call.error;
+		return r;
+	}
+	if (!b.state.socket_dir[0] || !b.state.listens[0])
+		pgstate_read(b.pgdata, &b.state, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	*ret = server_json(&b.state);
+	json_object_set_new(*ret, "adopted", json_boolean(adopted));
+	json_object_set_new(
+	    *ret, "start_ms",
+	    json_integer((t1.tv_sec - t0.tv_sec) * 1000 + (t1.tv_nsec - t0.tv_nsec) / 1000000));
+	return 0;
+}
+
+/* --- small changes --- */
+
+cow_errno serve_work_delete(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	client_set_quiet(true);
+	return client_call_daemon(s->o->store, "branch.delete", json_pack("{s:[s]}", "names", name),
+				  ret, e);
+}
+
+cow_errno serve_work_mark(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	const struct serve_branch *b = serve_branch_find(s, name);
+	bool stopped = b && b->state == SERVE_STOPPED;
+
+	client_set_quiet(true);
+	return client_call_daemon(s->o->store, "branch.settings",
+				  json_pack("{s:s,s:{s:o}}", "name", name, "set", "stopped",
+					    stopped ? json_true() : json_null()),
+				  ret, e);
+}
