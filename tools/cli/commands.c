@@ -6,6 +6,7 @@
 const struct command_group command_groups[] = {
     {"branch", "branches", "Branches"},
     {"snapshot", "snapshots", "Snapshots"},
+    {"golden", NULL, "The golden image: one masked copy of production"},
     {0},
 };
 
@@ -46,5 +47,7 @@ const struct command *const command_table[] = {
     &cmd_snapshot_create,
     &cmd_snapshot_list,
     &cmd_snapshot_delete,
+    &cmd_golden_init,
+    &cmd_golden_check,
     NULL,
 };

@@ -28,7 +28,7 @@ static const struct {
 } known[] = {
     {"mount", "log_level"}, {"mount", "cache"},     {"mount", "cache_size"},
     {"mount", "threads"},   {"mount", "transport"}, {"mount", "verify_reads"},
-    {"mount", "full_disk"},
+    {"mount", "full_disk"}, {"golden", "config"},
 };
 
 static bool is_known(const char *section, const char *key)

@@ -2,7 +2,8 @@
 /* config: the settings file of a store, STORE/cowfs.conf (optional).
  *
  * Sections and keys as in an INI file; what the command line says wins. Known: [mount] log_level,
- * cache, cache_size, threads, transport, verify_reads. */
+ * cache, cache_size, threads, transport, verify_reads, full_disk; [golden] config: the golden.conf
+ * of its golden image. */
 #pragma once
 #include "store/error.h"
 

@@ -3,20 +3,20 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
 #include "store/cleanup.h"
+#include "tools/pg/pg_impl.h"
 
 #define CONNECT_TIMEOUT "10" /* seconds */
 
-static void finish(PGconn **c)
+void pg_finish(PGconn **c)
 {
 	PQfinish(*c);
 }
 
-static void clear(PGresult **r)
+void pg_clear(PGresult **r)
 {
 	PQclear(*r);
 }
@@ -47,13 +47,12 @@ enum pg_answer cow_pg_ping(const struct pg_address *at)
 	return PG_ANSWER_NONE;
 }
 
-/* The first line of what the server or libpq said. */
-static cow_errno said(struct cow_error *e, cow_errno r, const char *doing, const char *message)
+cow_errno pg_said(struct cow_error *e, cow_errno r, const char *doing, const char *message)
 {
 	return cow_fail(e, r, "%s: %.*s", doing, (int)strcspn(message, "\n"), message);
 }
 
-static cow_errno dial(const struct pg_address *at, PGconn **ret, struct cow_error *e)
+cow_errno pg_dial(const struct pg_address *at, PGconn **ret, struct cow_error *e)
 {
 	char port[16];
 
@@ -62,40 +61,104 @@ static cow_errno dial(const struct pg_address *at, PGconn **ret, struct cow_erro
 	if (!*ret)
 		return cow_fail(e, -ENOMEM, "no memory for a connection");
 	if (PQstatus(*ret) != CONNECTION_OK)
-		return said(e, -ECONNREFUSED, "cannot connect to the server", PQerrorMessage(*ret));
+		return pg_said(e, -ECONNREFUSED, "cannot connect to the server",
+			       PQerrorMessage(*ret));
 	return 0;
 }
 
 cow_errno cow_pg_checkpoint(const struct pg_address *at, struct cow_error *e)
 {
-	CLEANUP(finish) PGconn *c = NULL;
-	CLEANUP(clear) PGresult *res = NULL;
-	cow_errno r = dial(at, &c, e);
+	CLEANUP(pg_finish) PGconn *c = NULL;
+	CLEANUP(pg_clear) PGresult *res = NULL;
+	cow_errno r = pg_dial(at, &c, e);
 
 	if (r < 0)
 		return r;
 	res = PQexec(c, "CHECKPOINT");
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
-		return said(e, -EPERM, "checkpoint", PQresultErrorMessage(res));
+		return pg_said(e, -EPERM, "checkpoint", PQresultErrorMessage(res));
 	return 0;
 }
 
 cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_error *e)
 {
-	CLEANUP(finish) PGconn *c = NULL;
-	CLEANUP(clear) PGresult *res = NULL;
-	cow_errno r = dial(at, &c, e);
+	CLEANUP(pg_finish) PGconn *c = NULL;
+	CLEANUP(pg_clear) PGresult *res = NULL;
+	cow_errno r = pg_dial(at, &c, e);
 
 	if (r < 0)
 		return r;
 	res = PQexec(c, "SELECT name FROM pg_catalog.pg_settings WHERE setting = 'off' AND name IN "
 			"('fsync', 'full_page_writes') ORDER BY name LIMIT 1");
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
-		return said(e, -EPERM, "read the settings", PQresultErrorMessage(res));
+		return pg_said(e, -EPERM, "read the settings", PQresultErrorMessage(res));
 	if (PQntuples(res) == 0)
 		return 0;
 	cow_fail(e, -EPERM,
 		 "the server runs with %s=off: the point might not survive crash recovery",
 		 PQgetvalue(res, 0, 0));
 	return cow_hint(e, -EPERM, "Stop the server first, or set %s=on.", PQgetvalue(res, 0, 0));
+}
+
+/* --- sessions --- */
+
+cow_errno cow_pg_open(const struct pg_address *at, struct pg_session **ret, struct cow_error *e)
+{
+	struct pg_session *s = calloc(1, sizeof(*s));
+	cow_errno r;
+
+	if (!s)
+		return cow_fail(e, -ENOMEM, "no memory for a connection");
+	r = pg_dial(at, &s->c, e);
+	if (r < 0) {
+		cow_pg_close(s);
+		return r;
+	}
+	/* Notices are for people at a prompt. */
+	PQsetErrorVerbosity(s->c, PQERRORS_TERSE);
+	PQsetNoticeReceiver(s->c, pg_no_notice, NULL);
+	*ret = s;
+	return 0;
+}
+
+void cow_pg_close(struct pg_session *s)
+{
+	if (s)
+		PQfinish(s->c);
+	free(s);
+}
+
+void pg_no_notice(void *arg, const PGresult *res)
+{
+}
+
+cow_errno pg_rows(struct pg_session *s, const struct pg_query *q, pg_row_fn *each, void *arg,
+		  struct cow_error *e)
+{
+	CLEANUP(pg_clear) PGresult *res = NULL;
+	const char *values[PG_COLUMNS_MAX];
+	cow_errno r = 0;
+	int n;
+
+	res = PQexecParams(s->c, q->sql, q->n, NULL, q->params, NULL, NULL, 0);
+	if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK)
+		return pg_said(e, PQstatus(s->c) == CONNECTION_OK ? -EIO : -ECONNRESET, q->doing,
+			       PQresultErrorMessage(res));
+	n = COW_MIN(PQnfields(res), PG_COLUMNS_MAX);
+	for (int k = 0; each && r == 0 && k < PQntuples(res); k++) {
+		for (int f = 0; f < n; f++)
+			values[f] = PQgetisnull(res, k, f) ? NULL : PQgetvalue(res, k, f);
+		r = each(arg, values);
+	}
+	return r == -ENOMEM ? cow_fail(e, r, "%s: no memory", q->doing) : r;
+}
+
+cow_errno pg_run(struct pg_session *s, const char *doing, const char *sql, struct cow_error *e)
+{
+	CLEANUP(pg_clear) PGresult *res = PQexec(s->c, sql);
+
+	if (PQresultStatus(res) != PGRES_COMMAND_OK && PQresultStatus(res) != PGRES_TUPLES_OK)
+		return pg_said(e, PQstatus(s->c) == CONNECTION_OK ? -EIO : -ECONNRESET, doing,
+			       PQresultErrorMessage(res));
+	return 0;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* pg: named things that are asked of a PostgreSQL server over a connection.
  *
- * pg.c is the only includer of libpq. There is no function that runs any SQL: what cowfs does to a
- * database is what is listed here. Servers are started elsewhere (pgserver.h). Connections are made
- * as the calling user; errors carry the server's own words. */
+ * pg*.c are the only includers of libpq (pg_impl.h is what they share). There is no function that
+ * runs any SQL: what cowfs does to a database is what is listed here. Servers are started elsewhere
+ * (pgserver.h). Connections are made as the calling user; errors carry the server's own words. */
 #pragma once
 #include <stdbool.h>
 
@@ -17,6 +17,12 @@ struct pg_address {
 	int port;
 	const char *user, *dbname;
 };
+
+/* A connection; one thread at a time. */
+struct pg_session;
+/* -ECONNREFUSED cannot connect. */
+cow_errno cow_pg_open(const struct pg_address *at, struct pg_session **ret, struct cow_error *e);
+void cow_pg_close(struct pg_session *s); /* NULL is fine */
 
 enum pg_answer {
 	PG_ANSWER_OK,      /* takes connections */
