@@ -218,6 +218,7 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 	if (atomic_load(&s->cached_bytes) > s->options.cache_bytes)
 		cow_chunks_evict(s);
 	cow_background_trims(s);
+	cow_deleted_expire(s);
 	cow_compact_run(s);
 	if (n % COMMIT_TICKS == 0)
 		commit_all(s);
@@ -245,11 +246,12 @@ static void *run(void *arg)
 		struct timespec until;
 		bool gc;
 
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += TICK_MS / 1000;
 		pthread_mutex_lock(&s->worker_lock);
 		while (!s->worker_stop && !s->gc_wanted &&
-		       pthread_cond_timedwait(&s->worker_wake, &s->worker_lock, &until) == 0)
+		       pthread_cond_clockwait(&s->worker_wake, &s->worker_lock, CLOCK_MONOTONIC,
+					      &until) == 0)
 			;
 		gc = s->gc_wanted;
 		s->gc_wanted = false;

@@ -93,6 +93,33 @@ cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *t
  * snapshots go with it; what others still see stays, the rest is freed in the background. */
 cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e);
 
+/* --- deleted, and still to be had back --- */
+
+struct cow_deleted_info {
+	struct cow_branch_info b;     /* as it was; b.name is the name it had */
+	int64_t deleted_ns, until_ns; /* CLOCK_REALTIME */
+};
+
+/* As cow_branch_delete: the name is free at once. Contents and snapshots stay until `until_ns`
+ * (CLOCK_REALTIME), and as long as the host's disk has plenty of room: what is kept here is the
+ * first to go. *ret_kept false (may be NULL): there was too little room, its space comes back now.
+ */
+cow_errno cow_branch_delete_until(struct cow_store *s, const char *name, int64_t until_ns,
+				  bool *ret_kept, struct cow_error *e);
+
+/* Those that can be had back, oldest first. As cow_branch_each. */
+cow_errno cow_deleted_each(struct cow_store *s,
+			   int (*each)(const struct cow_deleted_info *d, void *arg), void *arg);
+
+/* It is a branch again: same id, contents, snapshots, and children; a new incarnation. `as`: its
+ * name (NULL = the one it had); `settings` NULL = those it had. -ENOENT gone for good; -EEXIST the
+ * name is taken. */
+cow_errno cow_branch_undelete(struct cow_store *s, uint64_t id, const char *as,
+			      const char *settings, struct cow_error *e);
+
+/* Give its space back now. -ENOENT. */
+cow_errno cow_deleted_purge(struct cow_store *s, uint64_t id, struct cow_error *e);
+
 /* After a failed write or fsync (rule 5): drop what never reached the disk, so that files can be
  * written again. The branch shows what a machine would find after losing power. -EBUSY files of it
  * are open. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* branch_change: reset, restore, promote, rename, delete, settings.
+/* branch_change: reset, restore, promote, recover, rename, settings.
  *
  * Names, ports and settings stay where they are; what changes is the lineage that a name leads to,
  * and with it the incarnation. The old incarnation goes stale: pages that the kernel still pushes
@@ -23,8 +23,8 @@ static uint64_t opens_of(struct cow_store *s, uint64_t incarnation, bool writers
 	return n;
 }
 
-static cow_errno must_be_closed(struct cow_store *s, const char *name,
-				const struct cow_branch_rec *b, struct cow_error *e)
+cow_errno cow_branch_must_be_closed(struct cow_store *s, const char *name,
+				    const struct cow_branch_rec *b, struct cow_error *e)
 {
 	uint64_t n = opens_of(s, b->incarnation, false);
 
@@ -34,8 +34,7 @@ static cow_errno must_be_closed(struct cow_store *s, const char *name,
 	return cow_hint(e, -EBUSY, "Stop what uses it first: 'cowfs stop %s'.", name);
 }
 
-/* What was written to an incarnation that is about to go, but belongs to the lineage that stays. */
-static cow_errno keep_written(struct cow_store *s, uint64_t incarnation)
+cow_errno cow_branch_keep_written(struct cow_store *s, uint64_t incarnation)
 {
 	struct cow_live *l = cow_live_find(s, incarnation);
 	cow_errno r = l ? cow_live_sync(l) : 0;
@@ -44,8 +43,7 @@ static cow_errno keep_written(struct cow_store *s, uint64_t incarnation)
 	return r;
 }
 
-/* Whoever holds the old incarnation finds it stale from here on. */
-static void retire(struct cow_store *s, uint64_t incarnation)
+void cow_branch_retire(struct cow_store *s, uint64_t incarnation)
 {
 	struct cow_live *l = cow_live_find(s, incarnation);
 
@@ -101,13 +99,13 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 	cow_errno r = 0;
 
 	if (how->preserve_under && ((r = preserve(s, how, old, &batch, e)) < 0 ||
-				    (r = keep_written(s, old->incarnation)) < 0))
+				    (r = cow_branch_keep_written(s, old->incarnation)) < 0))
 		return r;
 	cow_branch_put(&batch, how->name, b);
 	r = cow_store_commit(s, &batch);
 	if (r < 0)
 		return cow_fail(e, r, "cannot write branch %s: %s", how->name, strerror(-r));
-	retire(s, old->incarnation);
+	cow_branch_retire(s, old->incarnation);
 	if (!how->preserve_under)
 		cow_background_gc(s, old->lineage);
 	return 0;
@@ -122,7 +120,7 @@ static cow_errno reset(struct cow_store *s, struct reset *how, struct cow_error 
 	cow_errno r;
 
 	if ((r = cow_branch_read(s, how->name, &old, e)) < 0 ||
-	    (r = must_be_closed(s, how->name, &old, e)) < 0)
+	    (r = cow_branch_must_be_closed(s, how->name, &old, e)) < 0)
 		return r;
 	r = cow_branch_point(s, how->source ? how->source : "^parent", how->name, &ref, e);
 	if (r < 0)
@@ -182,8 +180,8 @@ static cow_errno promote(struct cow_store *s, const char *name, char def_name[CO
 	if (id == a.id)
 		return cow_fail(e, -EEXIST, "branch %s is the default branch already", name);
 	if ((r = cow_branch_read(s, def_name, &d, e)) < 0 ||
-	    (r = must_be_closed(s, name, &a, e)) < 0 ||
-	    (r = must_be_closed(s, def_name, &d, e)) < 0)
+	    (r = cow_branch_must_be_closed(s, name, &a, e)) < 0 ||
+	    (r = cow_branch_must_be_closed(s, def_name, &d, e)) < 0)
 		return r;
 	na = a;
 	nd = d;
@@ -198,11 +196,12 @@ static cow_errno promote(struct cow_store *s, const char *name, char def_name[CO
 	cow_branch_put(&batch, name, &na);
 	cow_branch_put(&batch, def_name, &nd);
 	/* What was written to the old incarnations goes with their lineages. */
-	if ((r = keep_written(s, a.incarnation)) < 0 || (r = keep_written(s, d.incarnation)) < 0 ||
+	if ((r = cow_branch_keep_written(s, a.incarnation)) < 0 ||
+	    (r = cow_branch_keep_written(s, d.incarnation)) < 0 ||
 	    (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
-	retire(s, a.incarnation);
-	retire(s, d.incarnation);
+	cow_branch_retire(s, a.incarnation);
+	cow_branch_retire(s, d.incarnation);
 	return 0;
 }
 
@@ -262,7 +261,8 @@ static cow_errno recover(struct cow_store *s, const char *name, struct cow_error
 	uint64_t old;
 	cow_errno r;
 
-	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = must_be_closed(s, name, &b, e)) < 0)
+	if ((r = cow_branch_read(s, name, &b, e)) < 0 ||
+	    (r = cow_branch_must_be_closed(s, name, &b, e)) < 0)
 		return r;
 	old = b.incarnation;
 	k = cow_key_type1('P', b.lineage);
@@ -277,7 +277,7 @@ static cow_errno recover(struct cow_store *s, const char *name, struct cow_error
 		r = cow_store_commit(s, &batch);
 	if (r < 0)
 		return cow_fail(e, r, "cannot recover branch %s: %s", name, strerror(-r));
-	retire(s, old);
+	cow_branch_retire(s, old);
 	cow_background_gc(s, b.lineage);
 	return 0;
 }
@@ -307,7 +307,7 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 	return 0;
 }
 
-/* --- rename, delete, settings --- */
+/* --- rename, settings --- */
 
 static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to,
 			       struct cow_error *e)
@@ -319,16 +319,17 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 	cow_errno r;
 
 	if ((r = cow_branch_read(s, from, &b, e)) < 0 ||
-	    (r = cow_branch_must_be_free(s, to, e)) < 0 || (r = must_be_closed(s, from, &b, e)) < 0)
+	    (r = cow_branch_must_be_free(s, to, e)) < 0 ||
+	    (r = cow_branch_must_be_closed(s, from, &b, e)) < 0)
 		return r;
 	old = b.incarnation;
 	if ((r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
 		return r;
 	cow_batch_del(&batch, k.b, k.len);
 	cow_branch_put(&batch, to, &b);
-	if ((r = keep_written(s, old)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+	if ((r = cow_branch_keep_written(s, old)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
-	retire(s, old);
+	cow_branch_retire(s, old);
 	return 0;
 }
 
@@ -344,61 +345,6 @@ cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *t
 		cow_branch_tell(s, from);
 		cow_branch_tell(s, to);
 	}
-	return r;
-}
-
-struct snaps_of {
-	struct cow_store *s;
-	struct cow_batch *b;
-	uint64_t id;
-};
-
-static int drop_snap(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
-{
-	struct snaps_of *w = arg;
-	struct cow_snap_rec v;
-
-	if (cow_snap_decode(val, vlen, &v) < 0 || v.branch_id != w->id)
-		return 0;
-	cow_batch_del(w->b, key, klen);
-	cow_background_gc(w->s, cow_key_number(key, 0));
-	return 0;
-}
-
-static cow_errno delete_branch(struct cow_store *s, const char *name, struct cow_error *e)
-{
-	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
-	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
-	struct cow_key k = cow_key_branch(name), snaps = cow_key_type('S');
-	struct snaps_of w = {s, &batch, 0};
-	uint64_t def;
-	cow_errno r;
-
-	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = must_be_closed(s, name, &b, e)) < 0)
-		return r;
-	w.id = b.id;
-	if ((r = s->kv->ops->scan(s->kv, snaps.b, snaps.len, NULL, 0, drop_snap, &w)) < 0 ||
-	    (r = cow_meta_get(s, "default", &def)) < 0)
-		return cow_fail(e, r, "the map is damaged");
-	cow_batch_del(&batch, k.b, k.len);
-	if (def == b.id)
-		cow_meta_put(&batch, "default", 0);
-	if ((r = cow_store_commit(s, &batch)) < 0)
-		return cow_fail(e, r, "cannot write: %s", strerror(-r));
-	retire(s, b.incarnation);
-	cow_background_gc(s, b.lineage);
-	return 0;
-}
-
-cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e)
-{
-	cow_errno r;
-
-	pthread_mutex_lock(&s->admin);
-	r = delete_branch(s, name, e);
-	pthread_mutex_unlock(&s->admin);
-	if (r == 0)
-		cow_branch_tell(s, name);
 	return r;
 }
 

@@ -9,6 +9,14 @@ void cow_branch_put(struct cow_batch *b, const char *name, const struct cow_bran
 void cow_branch_tell(struct cow_store *s, const char *name);
 cow_errno cow_branch_must_be_free(struct cow_store *s, const char *name, struct cow_error *e);
 
+/* -EBUSY files of it are open. */
+cow_errno cow_branch_must_be_closed(struct cow_store *s, const char *name,
+				    const struct cow_branch_rec *b, struct cow_error *e);
+/* What was written to an incarnation that is about to go, but belongs to a lineage that stays. */
+cow_errno cow_branch_keep_written(struct cow_store *s, uint64_t incarnation);
+/* Whoever holds the old incarnation finds it stale from here on. */
+void cow_branch_retire(struct cow_store *s, uint64_t incarnation);
+
 struct cow_branch_grow {
 	struct cow_point at; /* lineage 0: over nothing, then `empty` says the root */
 	const struct cow_branch_create *empty;

@@ -218,3 +218,64 @@ cow_errno cow_branch_each(struct cow_store *s,
 	}
 	return r;
 }
+
+struct deleted {
+	struct cow_deleted_rec *at;
+	size_t n, cap;
+};
+
+static void deleted_release(struct deleted *d)
+{
+	for (size_t k = 0; k < d->n; k++)
+		cow_branch_release(&d->at[k].branch);
+	free(d->at);
+}
+
+static int add_deleted(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+{
+	struct deleted *d = arg;
+
+	if (d->n == d->cap) {
+		size_t cap = d->cap ? 2 * d->cap : 16;
+		void *more = realloc(d->at, cap * sizeof(*d->at));
+
+		if (!more)
+			return -ENOMEM;
+		d->at = more;
+		d->cap = cap;
+	}
+	if (cow_deleted_decode(val, vlen, &d->at[d->n]) == 0)
+		d->n++;
+	return 0;
+}
+
+static int by_deletion(const void *a, const void *b)
+{
+	const struct cow_deleted_rec *x = a, *y = b;
+
+	return (x->deleted_ns > y->deleted_ns) - (x->deleted_ns < y->deleted_ns);
+}
+
+cow_errno cow_deleted_each(struct cow_store *s,
+			   int (*each)(const struct cow_deleted_info *d, void *arg), void *arg)
+{
+	CLEANUP(names_release) struct names names = {0};
+	CLEANUP(deleted_release) struct deleted all = {0};
+	struct cow_key k = cow_key_type('D');
+	int r = all_names(s, &names);
+
+	if (r == 0)
+		r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, add_deleted, &all);
+	if (r == 0 && all.n)
+		qsort(all.at, all.n, sizeof(*all.at), by_deletion);
+	for (size_t n = 0; r == 0 && n < all.n; n++) {
+		struct cow_deleted_rec *d = &all.at[n];
+		struct cow_deleted_info info = {.deleted_ns = d->deleted_ns,
+						.until_ns = d->until_ns};
+
+		fill(s, d->name, &d->branch, &names, 0, &info.b);
+		r = each(&info, arg);
+		cow_branch_info_release(&info.b);
+	}
+	return r;
+}

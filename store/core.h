@@ -322,6 +322,8 @@ void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino,
 			 uint64_t blocks);
 /* The lineage lost a point: look at it soon. 0 = look at all of them. */
 void cow_background_gc(struct cow_store *s, uint64_t lineage);
+/* Deleted branches whose time is over go for good; those that are kept, when room is short. */
+void cow_deleted_expire(struct cow_store *s);
 void cow_background_trims(struct cow_store *s); /* now, in the caller's thread */
 
 /* --- compact.c --- */

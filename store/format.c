@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "store/bytes.h"
+#include "store/cleanup.h"
 
 enum { VALUE_VERSION = 1 };
 
@@ -76,6 +77,11 @@ struct cow_key cow_key_branch(const char *name)
 
 	key_add_text(&k, name);
 	return k;
+}
+
+struct cow_key cow_key_deleted(uint64_t branch_id)
+{
+	return cow_key_type1('D', branch_id);
 }
 
 struct cow_key cow_key_snap(uint64_t lineage, uint64_t epoch)
@@ -256,6 +262,39 @@ cow_errno cow_branch_decode(const void *data, size_t len, struct cow_branch_rec 
 		return -EIO;
 	out->settings = strndup((const char *)text, n);
 	return out->settings ? 0 : -ENOMEM;
+}
+
+cow_errno cow_deleted_encode(const struct cow_deleted_rec *v, struct cow_buf *out)
+{
+	CLEANUP(cow_buf_release) struct cow_buf branch = {0};
+	uint8_t b[32 + COW_BRANCH_MAX], *p = b;
+	size_t n = strnlen(v->name, COW_BRANCH_MAX);
+	cow_errno r;
+
+	*p++ = VALUE_VERSION;
+	p = cow_put64(p, (uint64_t)v->deleted_ns);
+	p = cow_put64(p, (uint64_t)v->until_ns);
+	*p++ = v->flags;
+	p = cow_put16(p, (uint16_t)n);
+	memcpy(p, v->name, n);
+	if ((r = cow_branch_encode(&v->branch, &branch)) < 0 ||
+	    (r = cow_buf_set(out, b, (size_t)(p - b) + n)) < 0)
+		return r;
+	return cow_buf_add(out, branch.data, branch.len);
+}
+
+cow_errno cow_deleted_decode(const void *data, size_t len, struct cow_deleted_rec *out)
+{
+	struct cow_cur c = begin(data, len);
+
+	out->branch.settings = NULL;
+	out->deleted_ns = (int64_t)cow_cur_uint(&c, 8);
+	out->until_ns = (int64_t)cow_cur_uint(&c, 8);
+	out->flags = (uint8_t)cow_cur_uint(&c, 1);
+	take_text(&c, cow_cur_uint(&c, 2), out->name, sizeof(out->name));
+	if (c.failed)
+		return -EIO;
+	return cow_branch_decode(c.p, (size_t)(c.end - c.p), &out->branch);
 }
 
 cow_errno cow_snap_encode(const struct cow_snap_rec *v, struct cow_buf *out)

@@ -7,6 +7,7 @@
  *
  *   'M' text                          counters and marks of the store (u64 or text)
  *   'B' name                          branch
+ *   'D' branch id                     deleted branch that can still be had back
  *   'S' lineage epoch                 snapshot: a name for a sealed epoch
  *   'L' lineage                       lineage
  *   'I' lineage ino ~epoch            inode
@@ -39,6 +40,7 @@ struct cow_key {
 
 struct cow_key cow_key_meta(const char *what);
 struct cow_key cow_key_branch(const char *name);
+struct cow_key cow_key_deleted(uint64_t branch_id);
 struct cow_key cow_key_snap(uint64_t lineage, uint64_t epoch);
 struct cow_key cow_key_lineage(uint64_t lineage);
 struct cow_key cow_key_inode(uint64_t lineage, uint64_t ino, uint64_t epoch);
@@ -85,6 +87,18 @@ struct cow_branch_rec {
 void cow_branch_release(struct cow_branch_rec *v);
 cow_errno cow_branch_encode(const struct cow_branch_rec *v, struct cow_buf *out);
 cow_errno cow_branch_decode(const void *data, size_t len, struct cow_branch_rec *out);
+
+/* --- deleted branch: deleted, until i64 ns; flags u8; name (u16 length + text); a branch value ---
+ */
+enum { COW_DELETED_DEFAULT = 1 }; /* it was the default branch */
+struct cow_deleted_rec {
+	int64_t deleted_ns, until_ns;
+	uint8_t flags;
+	char name[COW_BRANCH_MAX + 1];
+	struct cow_branch_rec branch; /* owned: release it */
+};
+cow_errno cow_deleted_encode(const struct cow_deleted_rec *v, struct cow_buf *out);
+cow_errno cow_deleted_decode(const void *data, size_t len, struct cow_deleted_rec *out);
 
 /* --- snapshot: branch id u64, created i64, name and message (u16 length + text each) --- */
 struct cow_snap_rec {

@@ -75,11 +75,11 @@ cow_errno cow_room_wait(struct cow_room *m, const _Atomic bool *gone)
 		cow_log_error("the host's disk is full: writes wait until space appears; delete "
 			      "branches or snapshots, or free space beside the store");
 	}
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += WAIT_MS * 1000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(&m->changed, &m->lock, &until);
+	pthread_cond_clockwait(&m->changed, &m->lock, CLOCK_MONOTONIC, &until);
 	m->waiting--;
 	return m->closing || *gone ? -ENOSPC : 0;
 }

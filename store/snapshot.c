@@ -230,7 +230,8 @@ cow_errno cow_snapshot_each(struct cow_store *s, const char *branch,
 			cow_branch_by_id(s, l.at[n].branch_id, l.at[n].branch);
 		else
 			memcpy(l.at[n].branch, l.at[n - 1].branch, sizeof(l.at[n].branch));
-		r = each(&l.at[n], arg);
+		if (l.at[n].branch[0]) /* else its branch was deleted, and may be had back */
+			r = each(&l.at[n], arg);
 	}
 	free(l.at);
 	return r;

@@ -326,6 +326,7 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 
 	*ret = (struct cow_store_stat){
 	    .branches = count(s, 'B'),
+	    .deleted = count(s, 'D'),
 	    .snapshots = count(s, 'S'),
 	    .lineages = count(s, 'L'),
 	    .open_extents = cow_extents_count(s->extents),

@@ -62,10 +62,10 @@ static bool rest(struct cow_summer *m, struct timespec span)
 	struct timespec until;
 	WITH_LOCK(&m->lock);
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += span.tv_sec + (until.tv_nsec + span.tv_nsec) / 1000000000;
 	until.tv_nsec = (until.tv_nsec + span.tv_nsec) % 1000000000;
-	while (!m->stop && pthread_cond_timedwait(&m->wake, &m->lock, &until) == 0)
+	while (!m->stop && pthread_cond_clockwait(&m->wake, &m->lock, CLOCK_MONOTONIC, &until) == 0)
 		;
 	return m->stop;
 }

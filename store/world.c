@@ -93,6 +93,19 @@ static int add_branch(const uint8_t *key, size_t klen, const uint8_t *val, size_
 	return 0;
 }
 
+/* Deleted, and still to be had back: as good as a branch. */
+static int add_deleted(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+{
+	struct cow_deleted_rec d = {0};
+	struct cow_world_lineage *l;
+	cow_errno r = cow_deleted_decode(val, vlen, &d);
+
+	if (r == 0 && (l = cow_world_find(arg, d.branch.lineage)))
+		l->has_branch = true;
+	cow_branch_release(&d.branch);
+	return r < 0 ? -EIO : 0;
+}
+
 static bool is_point(const struct cow_world *w, struct cow_point at)
 {
 	for (size_t k = 0; k < w->n_points; k++)
@@ -130,6 +143,7 @@ static cow_errno add_lives(struct cow_store *s, struct cow_world *w)
 cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret)
 {
 	struct cow_key l = cow_key_type('L'), b = cow_key_type('B'), p = cow_key_type('S');
+	struct cow_key d = cow_key_type('D');
 	const struct cow_kv_ops *kv = s->kv->ops;
 	int r;
 
@@ -139,6 +153,8 @@ cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret)
 		r = kv->scan(s->kv, p.b, p.len, NULL, 0, add_snap, ret);
 	if (r == 0)
 		r = kv->scan(s->kv, b.b, b.len, NULL, 0, add_branch, ret);
+	if (r == 0)
+		r = kv->scan(s->kv, d.b, d.len, NULL, 0, add_deleted, ret);
 	if (r == 0)
 		r = add_lives(s, ret);
 	if (r < 0)

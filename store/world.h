@@ -9,7 +9,8 @@
 
 struct cow_world_lineage {
 	uint64_t id, parent, fork_epoch, head;
-	bool has_branch; /* a branch names it: its head is a point */
+	bool has_branch; /* a branch, or one that was deleted and is kept, names it: its head is a
+			    point */
 	bool busy;       /* poisoned: leave it alone */
 	bool lost;       /* ephemeral, and the machine went down: its head is not to be trusted */
 };

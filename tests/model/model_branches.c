@@ -106,6 +106,112 @@ static void step_snapshot_delete(struct world *w)
 	forget_snapshot(w, k);
 }
 
+/* --- deleting for a while --- */
+
+static int newest_id(const struct cow_deleted_info *d, void *arg)
+{
+	*(uint64_t *)arg = d->b.id;
+	return 0;
+}
+
+/* The branch in slot k was deleted and is kept: so does the model. */
+static void keep_deleted(struct world *w, int k, struct world_deleted *d)
+{
+	cow_deleted_each(w->t.s, newest_id, &d->id);
+	strcpy(d->name, w->b[k].name);
+	d->m = w->b[k].m;
+	for (int j = 0; j < SNAPSHOTS; j++) {
+		d->s[j] = (struct world_snapshot){.m = NULL};
+		if (!w->s[j].name[0] || strcmp(w->s[j].branch, w->b[k].name) != 0)
+			continue;
+		d->s[j] = w->s[j];
+		w->s[j] = (struct world_snapshot){.m = NULL};
+	}
+	w->b[k] = (struct world_branch){.m = NULL};
+}
+
+static int free_slot(const struct world_snapshot *s)
+{
+	int k = 0;
+
+	while (k < SNAPSHOTS && s[k].name[0])
+		k++;
+	return k;
+}
+
+static void step_delete_kept(struct world *w)
+{
+	struct cow_error e = COW_ERROR_INIT;
+	int k = world_pick_branch(w), others = 0, slot = 0, r;
+	bool busy = world_is_open(w, k), kept = false;
+
+	for (int j = 0; j < BRANCHES; j++)
+		others += j != k && w->b[j].name[0];
+	while (slot < DELETED && w->d[slot].id)
+		slot++;
+	if (!others || slot == DELETED)
+		return;
+	world_note(w, "delete branch %s for a while", w->b[k].name);
+	r = cow_branch_delete_until(w->t.s, w->b[k].name, INT64_MAX, &kept, &e);
+	WORLD_CHECK(w, r == (busy ? -EBUSY : 0), "delete: %d %s", r, e.text);
+	if (busy)
+		return;
+	WORLD_CHECK(w, kept, "it was not kept");
+	world_drop_live(w, k);
+	keep_deleted(w, k, &w->d[slot]);
+}
+
+void world_forget_deleted(struct world *w, int k)
+{
+	struct cow_error e = COW_ERROR_INIT;
+	int r;
+
+	if (!w->d[k].id)
+		return;
+	world_note(w, "purge %s", w->d[k].name);
+	r = cow_deleted_purge(w->t.s, w->d[k].id, &e);
+	WORLD_CHECK(w, r == 0, "purge: %d %s", r, e.text);
+	model_free(w->d[k].m);
+	for (int j = 0; j < SNAPSHOTS; j++)
+		model_free(w->d[k].s[j].m);
+	w->d[k] = (struct world_deleted){.m = NULL};
+}
+
+static void step_undelete(struct world *w)
+{
+	int k = (int)world_random(w, DELETED), slot = world_free_branch(w), r;
+	struct cow_error e = COW_ERROR_INIT;
+	char name[32];
+
+	if (!w->d[k].id || slot < 0)
+		return;
+	if (world_random(w, 4) == 0) {
+		world_forget_deleted(w, k);
+		return;
+	}
+	snprintf(name, sizeof(name), "back%u", w->counter++);
+	world_note(w, "undelete %s as %s", w->d[k].name, name);
+	r = cow_branch_undelete(w->t.s, w->d[k].id, name, NULL, &e);
+	WORLD_CHECK(w, r == 0, "undelete: %d %s", r, e.text);
+	add_branch(w, slot, name, w->d[k].m);
+	for (int j = 0; j < SNAPSHOTS; j++) {
+		int to = free_slot(w->s);
+
+		if (!w->d[k].s[j].name[0])
+			continue;
+		snprintf(w->d[k].s[j].branch, sizeof(w->d[k].s[j].branch), "%s", name);
+		if (to < SNAPSHOTS) {
+			w->s[to] = w->d[k].s[j];
+			continue;
+		}
+		/* No slot to follow it in: it goes. */
+		r = cow_snapshot_delete(w->t.s, name, w->d[k].s[j].name, &e);
+		WORLD_CHECK(w, r == 0, "snapshot delete: %d %s", r, e.text);
+		model_free(w->d[k].s[j].m);
+	}
+	w->d[k] = (struct world_deleted){.m = NULL};
+}
+
 static void step_delete(struct world *w)
 {
 	struct cow_error e = COW_ERROR_INIT;
@@ -312,11 +418,11 @@ static void step_du(struct world *w)
 void world_branch_step(struct world *w)
 {
 	static void (*const steps[])(struct world *) = {
-	    step_create,          step_create,   step_create, step_snapshot,
-	    step_snapshot,        step_snapshot, step_delete, step_reset,
-	    step_reset,           step_promote,  step_rename, step_gc,
-	    step_compare,         step_compare,  step_forget, step_du,
-	    step_snapshot_delete,
+	    step_create,          step_create,      step_create,   step_snapshot,
+	    step_snapshot,        step_snapshot,    step_delete,   step_reset,
+	    step_reset,           step_promote,     step_rename,   step_gc,
+	    step_compare,         step_compare,     step_forget,   step_du,
+	    step_snapshot_delete, step_delete_kept, step_undelete, step_undelete,
 	};
 
 	if (world_random(w, 40) == 0)

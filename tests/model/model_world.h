@@ -8,7 +8,7 @@
 #include "tests/lib/tmpstore.h"
 #include "tests/model/model.h"
 
-enum { BRANCHES = 6, SNAPSHOTS = 12, HANDLES = 5, TRACE = 400 };
+enum { BRANCHES = 6, SNAPSHOTS = 12, HANDLES = 5, DELETED = 2, TRACE = 400 };
 
 struct world_branch {
 	char name[32]; /* "" = free slot */
@@ -20,6 +20,14 @@ struct world_snapshot {
 	char name[32]; /* unique in the store, so that its branch can be found again */
 	char branch[COW_BRANCH_MAX + 1];
 	struct model *m;
+};
+
+/* A branch that was deleted and can be had back, with its snapshots. */
+struct world_deleted {
+	uint64_t id; /* 0 = free slot */
+	char name[32];
+	struct model *m;
+	struct world_snapshot s[SNAPSHOTS];
 };
 
 struct world_handle {
@@ -34,6 +42,7 @@ struct world {
 	unsigned counter; /* for names that were never used */
 	struct world_branch b[BRANCHES];
 	struct world_snapshot s[SNAPSHOTS];
+	struct world_deleted d[DELETED];
 	struct world_handle h[HANDLES];
 	char (*trace)[200];
 	unsigned n_trace;
@@ -61,8 +70,9 @@ void world_close_handles(struct world *w, int branch); /* -1 = of all */
 void world_drop_live(struct world *w, int branch);
 void world_make_base(struct world *w);
 
-void world_file_step(struct world *w);   /* world_files.c */
-void world_branch_step(struct world *w); /* world_branches.c */
+void world_file_step(struct world *w);             /* world_files.c */
+void world_branch_step(struct world *w);           /* world_branches.c */
+void world_forget_deleted(struct world *w, int k); /* and purge it */
 
 /* world_compare.c: every branch and snapshot, name by name and byte by byte. */
 void world_compare(struct world *w);

@@ -76,6 +76,8 @@ static void clear(struct world *w)
 		model_free(w->b[k].m);
 		w->b[k] = (struct world_branch){.m = NULL};
 	}
+	for (int k = 0; k < DELETED; k++)
+		world_forget_deleted(w, k);
 	for (int k = 0; k < SNAPSHOTS; k++) {
 		model_free(w->s[k].m);
 		w->s[k] = (struct world_snapshot){.m = NULL};

@@ -157,6 +157,37 @@ Test(format, lineage_record)
 	cow_buf_release(&b);
 }
 
+static cow_errno deleted(const void *data, size_t len)
+{
+	struct cow_deleted_rec v = {0};
+	cow_errno r = cow_deleted_decode(data, len, &v);
+
+	if (r == 0)
+		cow_branch_release(&v.branch);
+	return r;
+}
+
+Test(format, deleted_record)
+{
+	struct cow_deleted_rec v = {.deleted_ns = 5,
+				    .until_ns = 6,
+				    .flags = COW_DELETED_DEFAULT,
+				    .name = "feature/x",
+				    .branch = {.id = 1, .lineage = 2, .settings = (char *)"{}"}},
+			       w = {0};
+	struct cow_buf b = {0};
+
+	cr_assert_eq(cow_deleted_encode(&v, &b), 0);
+	cr_assert_eq(cow_deleted_decode(b.data, b.len, &w), 0);
+	cr_assert(w.deleted_ns == 5 && w.until_ns == 6 && w.flags == COW_DELETED_DEFAULT);
+	cr_assert(w.branch.id == 1 && w.branch.lineage == 2);
+	cr_assert_str_eq(w.name, "feature/x");
+	cr_assert_str_eq(w.branch.settings, "{}");
+	cow_branch_release(&w.branch);
+	torture(deleted, &b);
+	cow_buf_release(&b);
+}
+
 Test(format, branch_record)
 {
 	struct cow_branch_rec v = {.id = 1,
@@ -282,7 +313,7 @@ Test(format, sum_record)
 /* Random bytes: never more than a refusal. */
 Test(format, garbage_is_refused_or_harmless)
 {
-	static const decoder all[] = {lineage, branch, snap, inode, nameval, chunk, sum};
+	static const decoder all[] = {lineage, branch, deleted, snap, inode, nameval, chunk, sum};
 	unsigned state = 12345;
 
 	for (int round = 0; round < 20000; round++) {
