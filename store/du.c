@@ -2,8 +2,12 @@
 /* du: what branches take. Bytes are counted in the blocks of the map, not on the host: a block is 8
  * KiB wherever it lies, and what waits for gc does not count. */
 #include <errno.h>
+#include <fts.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "store/cleanup.h"
 #include "store/world.h"
@@ -247,4 +251,42 @@ cow_errno cow_du_branch(struct cow_store *s, const char *name, struct cow_du *re
 	if (r < 0)
 		return cow_fail(e, r, "cannot walk branch %s: %s", name, strerror(-r));
 	return cow_du_freed(s, &name, 1, &ret->unique, e);
+}
+
+/* --- on the host --- */
+
+static uint64_t host_bytes(struct cow_store *s, uint64_t lineage)
+{
+	char path[4200];
+	char *const paths[] = {path, NULL};
+	uint64_t sum = 0;
+	FTSENT *f;
+	FTS *walk;
+
+	snprintf(path, sizeof(path), "%s/ext/%016" PRIx64, cow_store_path(s), lineage);
+	walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	while (walk && (f = fts_read(walk)))
+		if (f->fts_info == FTS_F)
+			sum += (uint64_t)f->fts_statp->st_blocks * 512;
+	if (walk)
+		fts_close(walk);
+	return sum;
+}
+
+cow_errno cow_du_own(struct cow_store *s, uint64_t *ret)
+{
+	struct cow_world w;
+	cow_errno r;
+
+	pthread_mutex_lock(&s->admin);
+	r = cow_world_take(s, &w);
+	pthread_mutex_unlock(&s->admin);
+	if (r < 0)
+		return r;
+	*ret = 0;
+	for (size_t k = 0; k < w.n; k++)
+		if (w.lineage[k].parent)
+			*ret += host_bytes(s, w.lineage[k].id);
+	cow_world_release(&w);
+	return 0;
 }

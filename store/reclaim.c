@@ -450,6 +450,7 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 	if ((r = cow_store_push(s)) < 0)
 		return cow_fail(e, r, "the store cannot be synced: %s", strerror(-r));
 	cow_background_trims(s);
+	cow_deleted_expire(s);
 	r = cow_reclaim(s, true, ret);
 	return r < 0 ? cow_fail(e, r, "gc stopped: %s", strerror(-r)) : 0;
 }

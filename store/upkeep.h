@@ -20,6 +20,10 @@ cow_errno cow_du_branch(struct cow_store *s, const char *name, struct cow_du *re
 cow_errno cow_du_freed(struct cow_store *s, const char *const *names, size_t n, uint64_t *ret,
 		       struct cow_error *e);
 
+/* Bytes on the host of all lineages that began over another one: what branches take beside their
+ * bases, with what waits for gc and what deleted branches keep. Looks at every extent file. */
+cow_errno cow_du_own(struct cow_store *s, uint64_t *ret);
+
 /* --- differences: two references as in branch.h --- */
 enum cow_diff_kind { COW_DIFF_ADDED, COW_DIFF_REMOVED, COW_DIFF_CHANGED };
 struct cow_diff_entry {

@@ -134,6 +134,8 @@ store_new() {
 	requires cowfs
 	export COWFS_STORE=${1:-$T/store}
 	cowfs init "$COWFS_STORE" >&2
+	# Deleting gives space back at once here; what is kept for a while has tests of its own.
+	printf '[branches]\nundelete_window = 0\n' >"$COWFS_STORE/cowfs.conf"
 }
 
 # mount_store [MOUNTPOINT [options]]: mount $COWFS_STORE, sets $M.
@@ -152,6 +154,18 @@ unmount_forced() {
 	timeout 20 "$COWFS" unmount "$1" || fusermount3 -u -z "$1" || umount -l "$1"
 }
 daemon_pid() { cowfs -o json status | json pid; }
+# clock_start: from here on cowfs, and what it starts, goes by a wall clock that the test moves.
+clock_start() {
+	export COWFS_TEST_CLOCK=$T/clock
+	clock_set 0
+	cowfs() { LD_PRELOAD=$COWFS_BUILD/tests/lib/testclock.so "$COWFS" "$@"; }
+}
+# clock_set SECONDS: that much after the real one. Written in place: it is mapped.
+clock_set() {
+	python3 -c 'import os, struct, sys
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o644)
+os.pwrite(fd, struct.pack("q", int(sys.argv[2])), 0)' "$COWFS_TEST_CLOCK" "$1"
+}
 # json KEY[.KEY...] < DOCUMENT: the value, as text.
 json() {
 	python3 -c '

@@ -131,7 +131,7 @@ static const struct output_spec tree_spec = {
     .tree_parent = "parent_id",
 };
 
-static int list_run(struct command_call *call)
+static int list_branches(struct command_call *call)
 {
 	/* Names alone need no look at every block map. */
 	bool space = !call->out.quiet, all = command_option(call, "space");
@@ -155,9 +155,24 @@ static int list_run(struct command_call *call)
 	return r;
 }
 
+static const struct output_column gone[] = {
+    {"name", "NAME", OUTPUT_TEXT, NULL},     {"id", "ID", OUTPUT_TEXT, NULL},
+    {"parent", "PARENT", OUTPUT_TEXT, NULL}, {"deleted_at", "DELETED", OUTPUT_AGE, NULL},
+    {"purge_at", "KEPT", OUTPUT_AGE, NULL},  {0},
+};
+static const struct output_spec gone_spec = {.rows = "deleted", .columns = gone};
+
+static int list_run(struct command_call *call)
+{
+	if (command_option(call, "deleted"))
+		return command_verb(call, "branch.deleted", NULL, &gone_spec);
+	return list_branches(call);
+}
+
 static const struct command_option list_options[] = {
     {"tree", 't', NULL, "children below their parents"},
     {"space", 0, NULL, "measure the space of all, however long it takes"},
+    {"deleted", 0, NULL, "those that were deleted and can be had back"},
     {0},
 };
 
@@ -166,7 +181,7 @@ const struct command cmd_branch_list = {
     .name = "list",
     .aliases = "ls",
     .summary = "list the branches",
-    .usage = "[--tree] [--space]",
+    .usage = "[--tree] [--space] [--deleted]",
     .detail = "UNIQUE is what only this branch, with its snapshots, takes on the disk.",
     .example = "cowfs branch list --tree",
     .options = list_options,

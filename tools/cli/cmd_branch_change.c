@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* cowfs branch reset, restore, promote, delete: what replaces or destroys contents. */
+/* cowfs branch reset, restore, recover, promote: what replaces contents. */
 #include "tools/cli/commands.h"
 #include "tools/pg/pgsettle.h"
 
@@ -11,24 +11,7 @@
 #include "tools/cli/branch_columns.h"
 #include "tools/serve/client.h"
 
-#define OPTION_FORCE                                                                               \
-	{                                                                                          \
-		"force", 0, NULL, "also when it is protected, or has clients behind cowfs serve"   \
-	}
-
-static const struct command_option yes_only[] = {
-    COMMAND_OPTION_YES,
-    {0},
-};
-
-static const struct command_option delete_options[] = {
-    COMMAND_OPTION_YES,
-    OPTION_FORCE,
-    {0},
-};
-
-/* What changes contents: the branch is put to sleep first, and serve hears of it afterwards. */
-static int change(struct command_call *call, const char *verb, json_t *args, int names,
+int branch_change(struct command_call *call, const char *verb, json_t *args, int names,
 		  const struct output_spec *spec)
 {
 	bool force = command_option(call, "force");
@@ -75,15 +58,15 @@ static int reset_run(struct command_call *call)
 		r = parent ? pgsettle(call, parent) : settle_parent(call, call->argv[0]);
 	if (r < 0)
 		return r;
-	return change(call, "branch.reset",
-		      json_pack("{s:s,s:s*}", "name", call->argv[0], "source", parent), 1,
-		      &branch_record_spec);
+	return branch_change(call, "branch.reset",
+			     json_pack("{s:s,s:s*}", "name", call->argv[0], "source", parent), 1,
+			     &branch_record_spec);
 }
 
 static const struct command_option reset_options[] = {
     {"parent", 'p', "P", "the point to start over from (default: its parent as it is now)"},
     COMMAND_OPTION_YES,
-    OPTION_FORCE,
+    BRANCH_OPTION_FORCE,
     {0},
 };
 
@@ -125,13 +108,13 @@ static int restore_run(struct command_call *call)
 		r = command_confirm(call, what, call->argv[0]);
 	if (r < 0)
 		return r;
-	return change(call, "branch.reset", restore_args(call), 1, &branch_record_spec);
+	return branch_change(call, "branch.reset", restore_args(call), 1, &branch_record_spec);
 }
 
 static const struct command_option restore_options[] = {
     {"preserve-under", 0, "NAME", "keep the present contents as a branch of this name"},
     COMMAND_OPTION_YES,
-    OPTION_FORCE,
+    BRANCH_OPTION_FORCE,
     {0},
 };
 
@@ -197,100 +180,4 @@ const struct command cmd_branch_promote = {
     .min_args = 1,
     .max_args = 1,
     .run = promote_run,
-};
-
-/* --- delete --- */
-
-static json_t *names_of(const struct command_call *call)
-{
-	json_t *names = json_array();
-
-	for (int k = 0; k < call->argc; k++)
-		json_array_append_new(names, json_string(call->argv[k]));
-	return names;
-}
-
-static int confirm_all(struct command_call *call, const char *what)
-{
-	char all[1000] = "", text[1100];
-	size_t len = 0;
-
-	for (int k = 0; k < call->argc && len < sizeof(all) - 1; k++)
-		len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", k ? " " : "",
-					call->argv[k]);
-	snprintf(text, sizeof(text), "%s %s", what, all);
-	return command_confirm(call, text, all);
-}
-
-static const struct output_column deleted[] = {
-    {"name", "DELETED", OUTPUT_TEXT, NULL},
-    {0},
-};
-static const struct output_spec deleted_spec = {.rows = "deleted", .columns = deleted};
-
-static int delete_run(struct command_call *call)
-{
-	int r = confirm_all(call, "delete");
-
-	if (r < 0)
-		return r;
-	return change(call, "branch.delete", json_pack("{s:o}", "names", names_of(call)),
-		      call->argc, &deleted_spec);
-}
-
-const struct command cmd_branch_delete = {
-    .group = "branch",
-    .name = "delete",
-    .aliases = "rm",
-    .summary = "delete branches with their snapshots",
-    .usage = "NAME... [--yes] [--force]",
-    .detail = "Never refused because something was made from them: branches made from a deleted "
-	      "one keep\nwhat they see. The space comes back in the background.",
-    .example = "cowfs branch delete feature/add-orgs --yes",
-    .options = delete_options,
-    .min_args = 1,
-    .max_args = -1,
-    .run = delete_run,
-};
-
-/* --- snapshot delete --- */
-
-static const struct output_column deleted_snapshot[] = {
-    {"reference", "DELETED", OUTPUT_TEXT, NULL},
-    {0},
-};
-static const struct output_spec deleted_snapshot_spec = {
-    .rows = "deleted",
-    .columns = deleted_snapshot,
-};
-
-static int snapshot_delete_run(struct command_call *call)
-{
-	int r;
-
-	for (int k = 0; k < call->argc; k++) {
-		const char *at = strchr(call->argv[k], '@');
-
-		if (!at || at == call->argv[k] || !at[1])
-			return command_usage(call, "'%s' does not name a snapshot: BRANCH@NAME",
-					     call->argv[k]);
-	}
-	r = confirm_all(call, "delete");
-	if (r < 0)
-		return r;
-	return command_verb(call, "snapshot.delete", json_pack("{s:o}", "names", names_of(call)),
-			    &deleted_snapshot_spec);
-}
-
-const struct command cmd_snapshot_delete = {
-    .group = "snapshot",
-    .name = "delete",
-    .aliases = "rm",
-    .summary = "delete snapshots; branches made from them stay",
-    .usage = "BRANCH@NAME... [--yes]",
-    .example = "cowfs snapshot delete main@before-migration --yes",
-    .options = yes_only,
-    .min_args = 1,
-    .max_args = -1,
-    .run = snapshot_delete_run,
 };

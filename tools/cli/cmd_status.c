@@ -14,6 +14,7 @@ static const struct output_column columns[] = {
     {"transport", "Transport", OUTPUT_TEXT, NULL},
     {"libfuse", "libfuse", OUTPUT_TEXT, NULL},
     {"branches", "Branches", OUTPUT_NUMBER, NULL},
+    {"deleted_branches", "Deleted branches kept", OUTPUT_NUMBER, NULL},
     {"snapshots", "Snapshots", OUTPUT_NUMBER, NULL},
     {"lineages", "Lineages", OUTPUT_NUMBER, NULL},
     {"open_files", "Open files", OUTPUT_NUMBER, NULL},

@@ -44,6 +44,8 @@ const struct command *const command_table[] = {
     &cmd_branch_set,
     &cmd_branch_set_expiration,
     &cmd_branch_delete,
+    &cmd_branch_undelete,
+    &cmd_branch_purge,
     &cmd_snapshot_create,
     &cmd_snapshot_list,
     &cmd_snapshot_delete,

@@ -216,6 +216,19 @@ bad:
 	return cow_hint(e, -EINVAL, "Write it as RFC 3339, such as 2026-01-31T12:00:00Z.");
 }
 
+cow_errno parse_cpus(const char *text, double *ret, struct cow_error *e)
+{
+	const char *p = text;
+	double v;
+
+	if (!take_decimal(&p, &v) || *p || v < 0.01 || v > 1024) {
+		cow_fail(e, -EINVAL, "'%s' is no number of processors", text);
+		return cow_hint(e, -EINVAL, "Write it like 0.5 or 2; from 0.01 to 1024.");
+	}
+	*ret = v;
+	return 0;
+}
+
 cow_errno parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *ret,
 		       struct cow_error *e)
 {

@@ -17,6 +17,9 @@ cow_errno parse_duration(const char *text, uint64_t *ret_ms, struct cow_error *e
 /* RFC 3339: "2026-01-31T12:00:00Z", "... +02:00", fractions allowed. Nanoseconds since 1970. */
 cow_errno parse_time(const char *text, int64_t *ret_ns, struct cow_error *e);
 
+/* Processors that a server may use: "0.5", "2"; from 0.01 to 1024. */
+cow_errno parse_cpus(const char *text, double *ret, struct cow_error *e);
+
 /* A whole number in [low, high]. */
 cow_errno parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *ret,
 		       struct cow_error *e);

@@ -23,18 +23,31 @@ struct loading {
 	cow_errno failed;
 };
 
+/* Keys of a section, separated by blanks. */
 static const struct {
-	const char *section, *key;
+	const char *section, *keys;
 } known[] = {
-    {"mount", "log_level"}, {"mount", "cache"},     {"mount", "cache_size"},
-    {"mount", "threads"},   {"mount", "transport"}, {"mount", "verify_reads"},
-    {"mount", "full_disk"}, {"golden", "config"},
+    {"mount", "log_level cache cache_size threads transport verify_reads full_disk"},
+    {"branches", "undelete_window max_branches max_unique_bytes profile memory cpus"},
+    {"serve", "listen port tls_cert tls_key suspend_timeout suspend_idle_sessions max_running "
+	      "max_clients max_starts wait sweep_interval sweep_max leave_running log_level"},
+    {"golden", "config"},
 };
+
+static bool is_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = words; n && (at = strstr(at, word)); at += n)
+		if ((at == words || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+			return true;
+	return false;
+}
 
 static bool is_known(const char *section, const char *key)
 {
 	for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++)
-		if (strcmp(known[k].section, section) == 0 && strcmp(known[k].key, key) == 0)
+		if (strcmp(known[k].section, section) == 0 && is_word(known[k].keys, key))
 			return true;
 	return false;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* config: the settings file of a store, STORE/cowfs.conf (optional).
  *
- * Sections and keys as in an INI file; what the command line says wins. Known: [mount] log_level,
- * cache, cache_size, threads, transport, verify_reads, full_disk; [golden] config: the golden.conf
- * of its golden image. */
+ * Sections and keys as in an INI file; what the command line says wins. [mount]: what cowfs mount
+ * takes, read when it begins. [serve]: what cowfs serve takes, read when it begins. [branches]:
+ * what holds for all branches, read by every command that needs it: undelete_window, max_branches,
+ * max_unique_bytes, and what a branch has that says nothing else: profile, memory, cpus. [golden]
+ * config: the golden.conf of its golden image. */
 #pragma once
 #include "store/error.h"
 

@@ -10,8 +10,10 @@
 #include "fs/pgfork.h"
 #include "store/branch.h"
 #include "tools/daemon/branch_json.h"
+#include "tools/daemon/branch_limits.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/verb_deleted.h"
 #include "tools/cli/parse.h"
 #include "tools/pg/running.h"
 
@@ -77,6 +79,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	    .prepare = cow_pgfork_prepare,
 	};
 	char parent[2 * COW_BRANCH_MAX + 64];
+	struct branch_limits limits;
 	bool made = true;
 	char *text = NULL;
 	cow_errno r = engine_text(args, "name", &how.name, e);
@@ -93,7 +96,10 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (engine_flag(args, "if_not_exists") && branch_exists(g, how.name)) {
 		made = false;
 	} else {
-		if (!how.empty)
+		r = branch_limits_read(g, &limits, e);
+		if (r == 0)
+			r = branch_limits_check(g, &limits, e);
+		if (r == 0 && !how.empty)
 			r = engine_before_point(g, how.parent, e);
 		if (r == 0)
 			r = cow_branch_create(g->store, &how, e);
@@ -201,23 +207,6 @@ static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **re
 	return r < 0 ? r : answer_branch(g, to, ret, e);
 }
 
-/* A protected branch keeps its contents and its name unless it is said with force. */
-static cow_errno refuse_protected(const struct cow_branch_info *b, const json_t *args,
-				  const char *what, struct cow_error *e)
-{
-	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
-	bool protected = json_is_true(json_object_get(settings, "protected"));
-
-	json_decref(settings);
-	if (!protected || engine_flag(args, "force"))
-		return 0;
-	cow_fail(e, -EBUSY, "cannot %s %s: it is protected", what, b->name);
-	return cow_hint(e, -EBUSY,
-			"Repeat the command with --force, or end the protection: cowfs branch set "
-			"%s --protected no",
-			b->name);
-}
-
 /* A time to live begins anew with new contents. */
 static cow_errno restart_ttl(struct engine *g, const struct cow_branch_info *b, struct cow_error *e)
 {
@@ -258,7 +247,8 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		return r;
 	/* With the old contents kept under a name nothing is lost. */
 	if (!keep)
-		r = refuse_protected(&b, args, "throw away the contents of", e);
+		r = verb_refuse_protected(&b, engine_flag(args, "force"),
+					  "throw away the contents of", e);
 	if (r == 0 && (source || b.parent[0]))
 		r = engine_before_point(g, source ? source : b.parent, e);
 	if (r == 0)
@@ -301,60 +291,6 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
-/* All or nothing where it can be known beforehand: names, protection, running servers. */
-static cow_errno check_deletable(struct engine *g, const json_t *args, struct cow_error *e)
-{
-	const json_t *names = json_object_get(args, "names"), *v;
-	size_t k;
-
-	json_array_foreach (names, k, v) {
-		const char *name = json_string_value(v);
-		struct cow_branch_info b = {0};
-		cow_errno r;
-
-		if (!name)
-			return cow_fail(e, -EINVAL, "'names' must hold texts");
-		r = cow_branch_get(g->store, name, &b, e);
-		if (r < 0)
-			return r;
-		r = refuse_protected(&b, args, "delete", e);
-		cow_branch_info_release(&b);
-		if (r == 0)
-			r = running_refuse(g, name, "delete", e);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* {names: [...], force?} */
-static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
-{
-	const json_t *names = json_object_get(args, "names"), *v;
-	json_t *deleted;
-	cow_errno r;
-	size_t k;
-
-	if (json_array_size(names) == 0)
-		return cow_fail(e, -EINVAL, "'names' must be a list of branches");
-	r = check_deletable(g, args, e);
-	if (r < 0)
-		return r;
-	deleted = json_array();
-	json_array_foreach (names, k, v) {
-		const char *name = json_string_value(v);
-
-		r = running_explain(g, name, cow_branch_delete(g->store, name, e), e);
-		if (r < 0)
-			break;
-		json_array_append_new(deleted, json_pack("{s:o}", "name", json_text(name)));
-	}
-	*ret = json_pack("{s:o}", "deleted", deleted);
-	if (r < 0 && k > 0)
-		cow_wrap(e, r, "%zu of %zu branches were deleted", k, json_array_size(names));
-	return r;
-}
-
 /* {name, set: {...}}: merge into the settings; null removes a key */
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -393,7 +329,6 @@ const struct engine_verb engine_verbs_branch[] = {
     {"branch.reset", reset, false},
     {"branch.promote", promote, false},
     {"branch.set_default", set_default, false},
-    {"branch.delete", delete, false},
     {"branch.settings", settings, false},
     {0},
 };

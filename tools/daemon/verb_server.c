@@ -50,6 +50,17 @@ static int note_port(const struct cow_branch_info *b, void *arg)
 	return 0;
 }
 
+/* One that may come back wants its port again. */
+static int note_deleted_port(const struct cow_deleted_info *d, void *arg)
+{
+	struct ports *p = arg;
+	int port = port_in(d->b.settings);
+
+	if (port >= PORT_FIRST && port <= PORT_LAST)
+		p->used[port - PORT_FIRST] = true;
+	return 0;
+}
+
 static cow_errno keep_port(struct engine *g, const struct cow_branch_info *b, int port,
 			   struct cow_error *e)
 {
@@ -87,6 +98,7 @@ static cow_errno choose_port(struct engine *g, const char *name, int wanted, int
 	p->but = b.id;
 	p->wanted = wanted;
 	cow_branch_each(g->store, note_port, p);
+	cow_deleted_each(g->store, note_deleted_port, p);
 	*ret = wanted;
 	if (wanted && p->owner[0]) {
 		r = cow_fail(e, -EEXIST, "port %d belongs to branch %s", wanted, p->owner);

@@ -107,6 +107,7 @@ static cow_errno status(struct engine *g, const json_t *args, json_t **ret, stru
 	json_object_set_new(o, "version", json_string(COWFS_VERSION));
 	add_mount(g, o);
 	json_object_set_new(o, "branches", json_count(st.branches));
+	json_object_set_new(o, "deleted_branches", json_count(st.deleted));
 	json_object_set_new(o, "snapshots", json_count(st.snapshots));
 	json_object_set_new(o, "lineages", json_count(st.lineages));
 	json_object_set_new(o, "open_files", json_count(open.files));

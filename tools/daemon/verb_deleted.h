@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "store/branch.h"
+#include "tools/daemon/engine.h"
+
+/* -EBUSY: the branch is protected, and `force` was not said. `what` completes "cannot ...". */
+cow_errno verb_refuse_protected(const struct cow_branch_info *b, bool force, const char *what,
+				struct cow_error *e);
