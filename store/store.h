@@ -56,7 +56,7 @@ cow_errno cow_store_sync(struct cow_store *s);
 
 struct cow_store_stat {
 	uint64_t branches, snapshots, lineages;
-	uint64_t deleted; /* branches that were deleted and can be had back */
+	uint64_t deleted;               /* branches that were deleted and can be had back */
 	uint64_t host_total, host_free; /* bytes of the host file system */
 	uint64_t open_extents, cached_bytes;
 	uint64_t commits;    /* synced commits since the store was made */
