@@ -26,6 +26,7 @@
 #define COW_FOREVER                                                                                \
 	1e9 /* seconds: only the daemon makes a name or an attribute change behind the kernel */
 
+struct cow_held;
 struct cow_helper;
 struct cow_later;
 struct cow_notifier;
@@ -47,6 +48,7 @@ struct cow_mount {
 	bool have_scratch;
 
 	struct cow_later *later;
+	struct cow_held *held;
 
 	int wake_fd; /* eventfd: something for the thread that waits to look at */
 	atomic_bool stop_asked, loop_over;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fs/held.h"
 #include "fs/uring.h"
 #include "store/cleanup.h"
 
@@ -54,7 +55,9 @@ static void *run(void *arg)
 		if (!j)
 			return NULL;
 		j->work(j);
-		if (j->ring) {
+		if (j->result == -EAGAIN && j->held) {
+			cow_held_add(j->held, j);
+		} else if (j->ring) {
 			cow_ring_hand_back(j);
 		} else {
 			j->answer(j);

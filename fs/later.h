@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* later: a small pool for work that must not hold up the thread that took the request.
  *
- * Three kinds, when a thread serves all requests of a core: the sync of a relation, which may take
- * long; a write that waits for room on a full disk; and whatever needs the kernel to write its
+ * The sync of a relation, which may take long, when a thread serves all requests of a core; writes
+ * that had to wait for room on a full disk (held.h); and whatever needs the kernel to write its
  * pages back first, which waits for requests that the thread itself may have to serve. Each job is
  * answered exactly once: by the pool, or by the ring it came from (uring.h). */
 #pragma once
@@ -21,6 +21,7 @@ struct cow_job {
 	/* On the pool: do it, and leave in `result` and `ret` what is to be answered. */
 	void (*work)(struct cow_job *j);
 	void (*answer)(struct cow_job *j);
+	struct cow_held *held; /* where it goes when `result` is -EAGAIN; NULL: that is an answer */
 	struct fuse_session *se;
 	fuse_ino_t ino;
 	uint64_t off;
@@ -29,6 +30,7 @@ struct cow_job {
 	void *data; /* owned, of a write that waits */
 	size_t size;
 	unsigned flags;
+	pid_t pid; /* the thread that waits for a direct write; 0: none, it was the kernel's own */
 	cow_errno result;
 	uint64_t ret;
 };

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/held.h"
 #include "fs/later.h"
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
@@ -158,14 +159,14 @@ static void escape(const char *path, char *out, size_t size)
 
 static cow_errno make_session(struct cow_mount *m, struct cow_error *e)
 {
-	char options[3 * PATH_MAX], source[2 * PATH_MAX];
+	char options[3 * PATH_MAX], source[2 * PATH_MAX], transport[64];
 	char *argv[] = {"cowfs", "-o", options, NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
 	escape(cow_store_path(m->store), source, sizeof(source));
+	cow_transport_options(m, transport, sizeof(transport));
 	snprintf(options, sizeof(options), "default_permissions,fsname=%s,subtype=cowfs%s%s%s",
-		 source, geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "",
-		 cow_transport_options(m));
+		 source, geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "", transport);
 	m->se = fuse_session_new(&args, &cow_ops, sizeof(cow_ops), m);
 	fuse_opt_free_args(&args);
 	return m->se ? 0 : cow_fail(e, -EINVAL, "libfuse %s refused a session", fuse_pkgversion());
@@ -205,6 +206,8 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 	if ((r = mount_session(m, e)) < 0)
 		return r;
 	r = cow_later_start(&m->later);
+	if (r == 0)
+		r = cow_held_start(m, &m->held);
 	if (r == 0)
 		r = cow_notifier_start(m->se, &m->notifier);
 	if (r < 0)
@@ -266,8 +269,11 @@ cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 				"Stop the servers that run on it and leave its directories, or "
 				"unmount by force.");
 	}
-	if (m->store)
+	if (m->store) {
 		cow_branch_watch(m->store, NULL, NULL);
+		cow_store_give_up(
+		    m->store); /* writes that are held fail, or would be held for ever */
+	}
 	if (m->unmounted)
 		cow_serve_over(m, LOOP_WAIT_MS);
 	/* In this order: what the kernel holds the notifier up with ends when the mount does. */
@@ -276,6 +282,7 @@ cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 	if (m->se)
 		fuse_session_unmount(m->se);
 	cow_notifier_end(m->notifier);
+	cow_held_end(m->held);
 	cow_later_end(m->later);
 	mount_free(m);
 	return 0;

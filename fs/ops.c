@@ -4,12 +4,7 @@
  * Left out on purpose: locks (the kernel keeps them for local processes), access
  * (default_permissions), ioctl, poll, bmap. */
 #include "fs/cowfs_ll.h"
-
-enum {
-	BACKGROUND =
-	    256, /* requests the kernel may have under way for itself: read-ahead, write-back */
-	CONGESTED = 192,
-};
+#include "fs/transport.h"
 
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 static void want(struct fuse_conn_info *conn, uint64_t cap, bool on)
@@ -58,8 +53,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 #endif
 	conn->max_write = COW_READ_MAX;
 	conn->max_readahead = COW_READ_MAX;
-	conn->max_background = BACKGROUND;
-	conn->congestion_threshold = CONGESTED;
+	conn->max_background = cow_transport_background(m);
+	conn->congestion_threshold = conn->max_background / 4 * 3;
 	conn->time_gran = 1;
 }
 

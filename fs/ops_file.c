@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/held.h"
 #include "fs/later.h"
 #include "fs/transport.h"
 
@@ -128,7 +129,9 @@ void cow_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 
 static void work_write(struct cow_job *j)
 {
-	j->result = cow_file_write(j->inode, j->data, j->off, j->size, j->flags);
+	if (j->result != -EINTR) /* whoever wrote is about to end: held.c */
+		j->result =
+		    cow_file_write(j->inode, j->data, j->off, j->size, j->flags | COW_WRITE_NOWAIT);
 }
 
 static void answer_write(struct cow_job *j)
@@ -139,10 +142,9 @@ static void answer_write(struct cow_job *j)
 		fuse_reply_write(j->req, j->size);
 }
 
-/* The disk is full and the write will wait: copied out, so that it holds neither the thread nor the
- * buffer that the requests of its core come through. */
-static cow_errno write_later(struct cow_mount *m, fuse_req_t req, const struct cow_node *node,
-			     const char *buf, size_t size, off_t off, unsigned flags)
+/* The disk is full and the write waits: copied out, so that it holds no thread. */
+static cow_errno hold_write(struct cow_mount *m, fuse_req_t req, const struct cow_node *node,
+			    const char *buf, size_t size, off_t off, unsigned flags)
 {
 	struct cow_job *j = cow_job_new(req, node->inode);
 
@@ -155,9 +157,11 @@ static cow_errno write_later(struct cow_mount *m, fuse_req_t req, const struct c
 	j->size = size;
 	j->off = (uint64_t)off;
 	j->flags = flags;
+	j->pid = flags & COW_WRITE_CACHED ? 0 : fuse_req_ctx(req)->pid;
 	j->work = work_write;
 	j->answer = answer_write;
-	cow_later_do(m->later, j);
+	j->held = m->held;
+	cow_held_add(m->held, j);
 	return 0;
 }
 
@@ -169,14 +173,12 @@ void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 	unsigned flags = fi->writepage           ? COW_WRITE_CACHED
 			 : fi->fh & COW_FH_DSYNC ? COW_WRITE_DSYNC
 						 : 0;
-	bool shared = cow_transport_is_shared(m);
 	struct cow_node node = {0};
 	cow_errno r = file_node(m, ino, &node);
 
 	if (r == 0)
-		r = cow_file_write(node.inode, buf, (uint64_t)off, size,
-				   flags | (shared ? COW_WRITE_NOWAIT : 0));
-	if (r == -EAGAIN && (r = write_later(m, req, &node, buf, size, off, flags)) == 0) {
+		r = cow_file_write(node.inode, buf, (uint64_t)off, size, flags | COW_WRITE_NOWAIT);
+	if (r == -EAGAIN && (r = hold_write(m, req, &node, buf, size, off, flags)) == 0) {
 		cow_node_put(&node);
 		return;
 	}

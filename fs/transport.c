@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,23 @@
 #include "store/log.h"
 
 enum { THREADS = 64, PAGE = 4096 };
+
+/* Requests of one core that can be under way. A write that waits on a full disk keeps its slot, so
+ * there are more than a busy day needs; one that was never used is address space, no memory. */
+enum { SLOTS_MOST = 64, SLOTS_LEAST = 16, SLOTS_OF_ALL = 1024 };
+/* Of them, those that the kernel's own requests (write-back, read-ahead) never take. */
+enum { SLOTS_KEPT = 4 /* one of so many */ };
+
+enum { CLASSIC_BACKGROUND = 8192 };
+
+static unsigned slots(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_CONF);
+	long each = SLOTS_OF_ALL / COW_MAX(cores, 1L);
+
+	each = COW_MAX(each, (long)SLOTS_LEAST);
+	return (unsigned)COW_MIN(each, (long)SLOTS_MOST);
+}
 
 #define PARAMETER "/sys/module/fuse/parameters/enable_uring"
 
@@ -69,9 +87,17 @@ cow_errno cow_transport_choose(enum cow_transport asked, enum cow_transport *ret
 	return 0;
 }
 
-const char *cow_transport_options(const struct cow_mount *m)
+void cow_transport_options(const struct cow_mount *m, char *ret, size_t size)
 {
-	return m->transport == COW_TRANSPORT_URING ? ",io_uring,io_uring_q_depth=8" : "";
+	*ret = '\0';
+	if (m->transport == COW_TRANSPORT_URING)
+		snprintf(ret, size, ",io_uring,io_uring_q_depth=%u", slots());
+}
+
+unsigned cow_transport_background(const struct cow_mount *m)
+{
+	return m->transport == COW_TRANSPORT_URING ? slots() - slots() / SLOTS_KEPT
+						   : CLASSIC_BACKGROUND;
 }
 
 #ifdef COWFS_URING

@@ -11,7 +11,11 @@ cow_errno cow_transport_choose(enum cow_transport asked, enum cow_transport *ret
 			       struct cow_error *e);
 
 /* Text for -o, beginning with a comma; "" when none is needed. */
-const char *cow_transport_options(const struct cow_mount *m);
+void cow_transport_options(const struct cow_mount *m, char *ret, size_t size);
+
+/* Requests of the kernel's own that may be under way: writes that wait on a full disk are such, and
+ * reads must still find a slot beside them. */
+unsigned cow_transport_background(const struct cow_mount *m);
 
 /* What a request came through is what is in use: a kernel may refuse rings after INIT. */
 void cow_transport_note(struct cow_mount *m, fuse_req_t req);

@@ -155,6 +155,7 @@ void cow_background_trims(struct cow_store *s)
 			trim_blocks(s, t);
 		free(t);
 	}
+	cow_room_turn(&s->room);
 }
 
 static cow_errno commit_all(struct cow_store *s)
@@ -217,6 +218,7 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 {
 	if (atomic_load(&s->cached_bytes) > s->options.cache_bytes)
 		cow_chunks_evict(s);
+	cow_room_tend(&s->room);
 	cow_background_trims(s);
 	cow_deleted_expire(s);
 	cow_compact_run(s);
@@ -235,6 +237,7 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 			cow_log_info("gc: %llu lineages dropped, %llu bytes freed",
 				     (unsigned long long)got.lineages,
 				     (unsigned long long)got.bytes);
+		cow_room_turn(&s->room);
 	}
 }
 

@@ -303,6 +303,7 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 	if (r < 0)
 		return r;
 	l->gives_up = !wait;
+	cow_room_turn(&s->room);
 	cow_live_put(l);
 	return 0;
 }

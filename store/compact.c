@@ -5,7 +5,7 @@
  * written again, as it is, into the head's: an ordinary copy-on-write of unchanged bytes. What the
  * older epochs held of it is freed by gc when no point needs it. Blocks of lineages below are left
  * where they are: to copy them would be to unshare them. Chunks are noticed when they are resolved;
- * the background thread does the work, a piece at a time. */
+ * the background thread does the work, a piece at a time, while the host has plenty of room. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -118,11 +118,16 @@ static cow_errno compact(struct cow_inode *i, uint64_t chunk)
 
 void cow_compact_run(struct cow_store *s)
 {
+	struct cow_room_stat room;
+
 	for (;;) {
 		struct cow_compact *c;
 		struct cow_live *l;
 		struct cow_inode *i;
 
+		cow_room_stat(&s->room, &room);
+		if (room.state != COW_ROOM_PLENTY)
+			return;
 		pthread_mutex_lock(&s->worker_lock);
 		if ((c = TAILQ_FIRST(&s->compacts))) {
 			TAILQ_REMOVE(&s->compacts, c, entry);

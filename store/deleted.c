@@ -66,9 +66,10 @@ static cow_errno put_record(struct cow_batch *batch, const struct cow_deleted_re
 
 static bool has_room(struct cow_store *s)
 {
-	uint64_t waiting;
+	struct cow_room_stat room;
 
-	return cow_room_state(&s->room, &waiting) == COW_ROOM_PLENTY;
+	cow_room_stat(&s->room, &room);
+	return room.state == COW_ROOM_PLENTY;
 }
 
 /* until_ns 0 = for good. */

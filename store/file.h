@@ -50,6 +50,10 @@ enum {
 cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
 			 unsigned flags);
 
+/* Of a write that was answered with -EAGAIN: is it worth another try? There is room again, or
+ * nobody waits for it any more. */
+bool cow_file_may_write(struct cow_inode *i, size_t len);
+
 /* datasync: sizes and blocks but not times. Answers at once when nothing changed. */
 cow_errno cow_file_sync(struct cow_inode *i, bool datasync);
 

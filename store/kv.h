@@ -7,6 +7,7 @@
  * the tests' one in memory, which can fail, tear and forget unsynced writes. Threads: get, seek,
  * scan and write from any thread. */
 #pragma once
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +65,7 @@ struct cow_kv_ops {
 /* Implementations embed this as their first member. */
 struct cow_kv {
 	const struct cow_kv_ops *ops;
+	_Atomic bool broken; /* a write failed: fail stop until it is opened again */
 };
 
 static inline cow_errno cow_kv_get(struct cow_kv *kv, const void *key, size_t klen,

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <rocksdb/c.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +31,6 @@ struct rocks {
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *point, *prefix, *total;
 	rocksdb_writeoptions_t *lazy, *synced;
-	_Atomic bool broken;
 };
 
 static cow_errno io_error(const char *what, char *text)
@@ -134,17 +132,28 @@ static int add_to_rocks(const uint8_t *key, size_t klen, const uint8_t *val, siz
 	return 0;
 }
 
+/* Its automatic resume has lost data (see above), so nothing is tried again: what is on the disk is
+ * whole, and is what the next open finds. */
+static cow_errno fail_stop(struct rocks *k, const char *what, char *text)
+{
+	if (!atomic_exchange(&k->kv.broken, true))
+		cow_log_error("map: a %s failed: nothing becomes durable any more until the store "
+			      "is opened again: make room if the disk is full, then unmount it "
+			      "(--force) and mount it again",
+			      what);
+	return io_error(what, text);
+}
+
 static cow_errno write_rocks(struct rocks *k, rocksdb_writebatch_t *wb, bool sync)
 {
 	char *text = NULL;
 
-	if (k->broken)
+	if (k->kv.broken)
 		return -EIO;
 	rocksdb_write(k->db, sync ? k->synced : k->lazy, wb, &text);
 	if (!text)
 		return 0;
-	k->broken = true;
-	return io_error("write", text);
+	return fail_stop(k, "write", text);
 }
 
 static cow_errno rocks_write(struct cow_kv *kv, const struct cow_batch *b, bool sync)
@@ -163,13 +172,12 @@ static cow_errno rocks_sync(struct cow_kv *kv)
 	struct rocks *k = (struct rocks *)kv;
 	char *text = NULL;
 
-	if (k->broken)
+	if (k->kv.broken)
 		return -EIO;
 	rocksdb_flush_wal(k->db, 1, &text);
 	if (!text)
 		return 0;
-	k->broken = true;
-	return io_error("sync", text);
+	return fail_stop(k, "sync", text);
 }
 
 static void rocks_close(struct cow_kv *kv)

@@ -300,6 +300,7 @@ void cow_live_retire(struct cow_live *l)
 	was = atomic_exchange(&l->stale, true);
 	l->gives_up = true;
 	pthread_rwlock_unlock(&l->freeze);
+	cow_room_turn(&l->s->room);
 	for (;;) {
 		pthread_mutex_lock(&l->dirty_lock);
 		i = TAILQ_FIRST(&l->dirty);

@@ -452,6 +452,7 @@ cow_errno cow_gc_run(struct cow_store *s, struct cow_gc_result *ret, struct cow_
 	cow_background_trims(s);
 	cow_deleted_expire(s);
 	r = cow_reclaim(s, true, ret);
+	cow_room_turn(&s->room);
 	return r < 0 ? cow_fail(e, r, "gc stopped: %s", strerror(-r)) : 0;
 }
 

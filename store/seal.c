@@ -158,7 +158,7 @@ static bool reuse(struct cow_live *l, struct cow_point *ret)
 
 cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_error *e)
 {
-	uint64_t waiting;
+	struct cow_room_stat room;
 	cow_errno r;
 	WITH_LOCK(&l->seal_lock);
 
@@ -174,8 +174,8 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 	}
 	if (reuse(l, ret))
 		return 0;
-	cow_room_state(&l->s->room, &waiting);
-	if (waiting) {
+	cow_room_stat(&l->s->room, &room);
+	if (room.waiting) {
 		cow_fail(e, -ENOSPC, "the host's disk is full and writes wait for room");
 		return cow_hint(e, -ENOSPC,
 				"Delete branches or snapshots, or free space beside the store.");

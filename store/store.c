@@ -155,7 +155,7 @@ static struct cow_store *store_new(const char *path, const struct cow_store_opti
 	s->path = realpath(path, NULL);
 	if (!s->path)
 		s->path = strdup(path);
-	s->dirfd = s->lock_fd = -1;
+	s->dirfd = s->lock_fd = s->room.map.fd = s->room.data.fd = -1;
 	if (o)
 		s->options = *o;
 	if (!s->options.cache_bytes)
@@ -186,6 +186,7 @@ static void store_free(struct cow_store *s)
 		TAILQ_REMOVE(&s->compacts, c, entry);
 		free(c);
 	}
+	cow_room_release(&s->room);
 	cow_extents_close(s->extents);
 	if (s->kv)
 		s->kv->ops->close(s->kv);
@@ -212,15 +213,15 @@ static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_err
 	if ((r = check_version(s, e)) < 0 || (r = take_lock(s, e)) < 0)
 		return r;
 
+	/* What the host has left, and for whom: before the map, which needs some to be opened. */
+	cow_room_init(&s->room, s->dirfd, s->options.full_disk_fails, s->options.keep_reserves);
+
 	/* The map: the only truth about what exists. */
 	snprintf(map, sizeof(map), "%s/map", s->path);
 	if (!kv && (r = cow_kv_rocks_open(map, false, &s->kv, e)) < 0)
 		return r;
 	if ((r = cow_ids_load(s)) < 0)
 		return cow_fail(e, r, "the map of %s is damaged", s->path);
-
-	/* What the host has left, and for whom. */
-	cow_room_init(&s->room, s->dirfd, s->options.full_disk_fails);
 
 	/* Extent files: where the blocks are. */
 	r = cow_extents_open(s->dirfd, file_limit(&s->options), &s->extents);
@@ -337,9 +338,35 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 	pthread_mutex_lock(&s->worker_lock);
 	ret->gc_pending = s->n_gc_marks;
 	pthread_mutex_unlock(&s->worker_lock);
-	ret->room = cow_room_state(&s->room, &ret->waiting);
+	cow_room_stat(&s->room, &ret->room);
+	ret->map_failed = s->kv->broken;
 	if (fstatvfs(s->dirfd, &host) == 0) {
 		ret->host_total = (uint64_t)host.f_blocks * host.f_frsize;
 		ret->host_free = (uint64_t)host.f_bavail * host.f_frsize;
 	}
+}
+
+void cow_store_holdback(struct cow_store *s, uint64_t bytes)
+{
+	cow_room_holdback(&s->room, bytes);
+}
+
+void cow_store_hold(struct cow_store *s, bool on)
+{
+	cow_room_hold(&s->room, on);
+}
+
+void cow_store_room_await(struct cow_store *s, enum cow_room_state *state, unsigned ms)
+{
+	cow_room_await(&s->room, state, ms);
+}
+
+void cow_store_room_turn(struct cow_store *s)
+{
+	cow_room_turn(&s->room);
+}
+
+void cow_store_give_up(struct cow_store *s)
+{
+	cow_room_close(&s->room);
 }

@@ -25,6 +25,12 @@ struct cow_store;
 
 /* Of the host's free space; see README, "A full disk". */
 enum cow_room_state { COW_ROOM_PLENTY, COW_ROOM_LOW, COW_ROOM_CRITICAL };
+struct cow_room_stat {
+	enum cow_room_state state;
+	uint64_t waiting;               /* writes that wait for room */
+	uint64_t map, data;             /* bytes that the reserves hold */
+	uint64_t map_whole, data_whole; /* and should hold */
+};
 
 struct cow_store_options {
 	uint64_t cache_bytes; /* bound for block-map caches; 0 = 64 MiB */
@@ -33,6 +39,8 @@ struct cow_store_options {
 	bool full_disk_fails; /* a write without room gets ENOSPC at once instead of waiting for it
 			       */
 	bool verify_reads;    /* check the sums of sealed blocks when they are read */
+	bool keep_reserves;   /* make reserve.map and reserve.data, and let them grow again; for
+			       * whoever has the store open for long */
 };
 
 /* Make an empty store at `path`: a missing or an empty directory, made 0700.
@@ -61,9 +69,23 @@ struct cow_store_stat {
 	uint64_t open_extents, cached_bytes;
 	uint64_t commits;    /* synced commits since the store was made */
 	uint64_t gc_pending; /* lineages that wait for the background gc */
-	enum cow_room_state room;
-	uint64_t waiting; /* writes that wait for room */
-	bool recovered;   /* this open ran the recovery step */
+	struct cow_room_stat room;
+	bool map_failed; /* a write to the map failed: nothing becomes durable until it is reopened
+			  */
+	bool recovered;  /* this open ran the recovery step */
 };
 
 void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);
+
+/* --- room, for whoever has a cache above the store and holds writes back (COW_WRITE_NOWAIT) --- */
+
+/* Bytes that such a cache may have accepted and not written yet: the data reserve grows to it. */
+void cow_store_holdback(struct cow_store *s, uint64_t bytes);
+/* A write is held back for lack of room, or is no more: counted in stat.room.waiting, and snapshots
+ * are refused as long as there is one. */
+void cow_store_hold(struct cow_store *s, bool on);
+/* Until the state is another than *state, space was freed, or _turn; at most `ms`. Sets *state. */
+void cow_store_room_await(struct cow_store *s, enum cow_room_state *state, unsigned ms);
+void cow_store_room_turn(struct cow_store *s);
+/* Nobody waits for room from here on: what would wait fails. Before a close. */
+void cow_store_give_up(struct cow_store *s);

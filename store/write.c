@@ -91,7 +91,7 @@ static cow_errno host_write(struct cow_inode *i, struct cow_extent *x, const voi
 	r = dsync ? cow_os_pwrite_dsync(fd, buf, len, off) : cow_os_pwrite(fd, buf, len, off);
 	if (r < 0)
 		cow_extent_unpin(t, x);
-	return r;
+	return r == -EDQUOT ? -ENOSPC : r; /* a quota of the host's is a full disk to us */
 }
 
 /* Nothing but the bytes themselves has to become durable for an O_DSYNC write. map held. */
@@ -102,6 +102,14 @@ static bool only_bytes(struct cow_inode *i)
 	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) && !i->committing &&
 	       atomic_load(&i->wait_seal) <= l->seal_done &&
 	       atomic_load(&l->name_seq) <= atomic_load(&l->s->synced_seq);
+}
+
+/* On a host that writes what is overwritten somewhere else first. 1 or -ENOSPC. */
+static int take_room(struct cow_inode *i, size_t len)
+{
+	cow_errno r = cow_room_take(&i->live->s->room, COW_ROOM_DATA, len);
+
+	return r < 0 ? r : 1;
 }
 
 /* 1 = done, 0 = some block is not ours or the file grows, or -errno. */
@@ -120,6 +128,8 @@ static int write_in_place(struct cow_inode *i, const void *buf, uint64_t off, si
 		dsync = (flags & COW_WRITE_DSYNC) && !i->live->ephemeral && only_bytes(i);
 	}
 	pthread_mutex_unlock(&i->map);
+	if (r == 1 && i->live->s->room.counts_overwrites)
+		r = take_room(i, len);
 	if (r != 1)
 		return r;
 	r = host_write(i, x, buf, off, len, dsync);
@@ -265,11 +275,6 @@ static cow_errno write_with_lock(struct cow_inode *i, const void *buf, uint64_t 
 	return 0;
 }
 
-static bool is_full(cow_errno r)
-{
-	return r == -ENOSPC || r == -EDQUOT;
-}
-
 static cow_errno write_frozen_out(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
 				  unsigned flags, bool *ret_durable)
 {
@@ -286,7 +291,7 @@ static cow_errno write_frozen_out(struct cow_inode *i, const void *buf, uint64_t
 	r = write_in_place(i, buf, off, len, flags, ret_durable);
 	if (r == 0)
 		r = write_with_lock(i, buf, off, len);
-	if (r < 0 && r != -ENOMEM && !is_full(r))
+	if (r < 0 && r != -ENOMEM && r != -ENOSPC)
 		cow_inode_poison(i, r);
 	return r < 0 ? r : 0;
 }
@@ -294,6 +299,7 @@ static cow_errno write_frozen_out(struct cow_inode *i, const void *buf, uint64_t
 cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
 			 unsigned flags)
 {
+	struct cow_room *room = &i->live->s->room;
 	bool durable = false;
 	cow_errno r;
 
@@ -301,20 +307,27 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 		return 0;
 	if (off > INT64_MAX - len)
 		return -EFBIG;
-	/* A full disk is waited out with no lock held; a write is whole or not begun, so it can be
-	 * begun again. */
-	for (;;) {
-		r = write_frozen_out(i, buf, off, len, flags, &durable);
-		if (!is_full(r))
-			break;
-		if ((flags & COW_WRITE_NOWAIT) && !i->live->s->room.fail)
+	/* A full disk is waited out with no lock held. A write that failed may have left a part of
+	 * itself in the extent file, which nobody sees before it was begun again and is whole. */
+	while ((r = write_frozen_out(i, buf, off, len, flags, &durable)) == -ENOSPC) {
+		if (cow_room_give(room))
+			continue;
+		if ((flags & COW_WRITE_NOWAIT) && cow_room_waits(room, i->live->gives_up))
 			return -EAGAIN;
-		if (cow_room_wait(&i->live->s->room, &i->live->gives_up) < 0)
+		if (cow_room_wait(room, &i->live->gives_up) < 0)
 			break;
 	}
-	if (is_full(r) && (flags & COW_WRITE_CACHED))
+	if (r == -ENOSPC && (flags & COW_WRITE_CACHED))
 		cow_inode_poison(i, r);
 	if (r == 0 && (flags & COW_WRITE_DSYNC) && !durable)
 		r = cow_inode_commit(i, false);
 	return r;
+}
+
+bool cow_file_may_write(struct cow_inode *i, size_t len)
+{
+	struct cow_room *room = &i->live->s->room;
+
+	return !cow_room_waits(room, i->live->gives_up || i->live->stale) ||
+	       cow_room_has(room, len + COW_BLOCK);
 }

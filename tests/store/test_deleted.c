@@ -220,12 +220,12 @@ Test(deleted, keeps_nothing_where_room_is_short_and_gives_up_what_it_kept)
 {
 	keep("b");
 	branch_make(&t, "c", "main");
-	t.s->room.for_data = UINT64_MAX / 4;
+	t.s->room.mark = INT64_MAX / 2;
 	cr_assert_not(delete_until("c", cow_os_now_ns() + HOUR_NS));
 	for (int k = 0; k < 500 && deleted(); k++)
 		usleep(10000);
 	cr_assert_eq(deleted(), 0);
-	t.s->room.for_data = 0;
+	t.s->room.mark = 0;
 	expect_clean(&t);
 }
 

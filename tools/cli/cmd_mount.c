@@ -201,6 +201,7 @@ static int read_request(struct command_call *call, struct request *q)
 	q->level = COW_LOG_INFO;
 	q->daemon.store = q->store;
 	q->daemon.mount.mountpoint = q->mountpoint;
+	q->daemon.open.keep_reserves = true;
 	return read_settings(call, q);
 }
 

@@ -117,8 +117,11 @@ static cow_errno status(struct engine *g, const json_t *args, json_t **ret, stru
 	json_object_set_new(o, "cached_bytes", json_count(st.cached_bytes));
 	json_object_set_new(o, "commits", json_count(st.commits));
 	json_object_set_new(o, "gc_pending", json_count(st.gc_pending));
-	json_object_set_new(o, "room", json_string(room_word(st.room)));
-	json_object_set_new(o, "waiting_for_room", json_count(st.waiting));
+	json_object_set_new(o, "room", json_string(room_word(st.room.state)));
+	json_object_set_new(o, "waiting_for_room", json_count(st.room.waiting));
+	json_object_set_new(o, "reserve_map_bytes", json_count(st.room.map));
+	json_object_set_new(o, "reserve_data_bytes", json_count(st.room.data));
+	json_object_set_new(o, "map_failed", json_boolean(st.map_failed));
 	json_object_set_new(o, "recovered", json_boolean(st.recovered));
 	*ret = o;
 	return 0;

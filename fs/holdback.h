@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/* holdback: how much the kernel may accept before the daemon has it.
+ *
+ * With a write-back cache write(2) succeeds before anybody asked whether there is room. How many
+ * bytes that can be is the `max_bytes` of the mount's backing device (bdi) in /sys. The store's
+ * data reserve covers it; and while room is scarce the daemon lowers it, if it may (root), so that
+ * few writes are under way when the reserve is gone: each of them keeps a slot of the transport
+ * until there is room, and reads need slots too. */
+#pragma once
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct cow_holdback {
+	char path[64];  /* of max_bytes; "" = cannot be read */
+	uint64_t bytes; /* what it was at first, or a guess */
+	enum cow_room_state state;
+};
+
+/* Makes no path call on the mount itself. */
+void cow_holdback_init(struct cow_holdback *h, const char *mountpoint);
+
+/* Adapt the limit to the state of the room; PLENTY = as it was. */
+void cow_holdback_follow(struct cow_holdback *h, enum cow_room_state state);
