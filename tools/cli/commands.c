@@ -51,5 +51,6 @@ const struct command *const command_table[] = {
     &cmd_snapshot_delete,
     &cmd_golden_init,
     &cmd_golden_check,
+    &cmd_golden_scan,
     NULL,
 };

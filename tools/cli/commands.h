@@ -28,4 +28,5 @@ extern const struct command cmd_start, cmd_stop, cmd_url, cmd_psql;
 extern const struct command cmd_serve, cmd_wake, cmd_suspend;
 extern const struct command cmd_exec, cmd_wait_ready, cmd_logs;
 extern const struct command cmd_golden_init, cmd_golden_check;
+extern const struct command cmd_golden_scan;
 extern const struct command cmd_help;
