@@ -7,7 +7,23 @@ serve_start() {
 	serve=$!
 	on_exit "serve_stop"
 	trap 'printf "FAIL: line %s: %s\n" "$LINENO" "$BASH_COMMAND" >&2; tail -n 60 "$T/serve.log" >&2' ERR
-	eventually 60 serve_answers
+	local end=$((SECONDS + 60))
+	until serve_answers; do
+		# One that ended will never answer; its last words say why.
+		kill -0 "$serve" 2>/dev/null || fail "cowfs serve ended: $(tail -n 20 "$T/serve.log")"
+		((SECONDS < end)) || fail "cowfs serve does not answer: $(tail -n 60 "$T/serve.log")"
+		sleep 0.1
+	done
+}
+# free_port: one of 127.0.0.1 that nobody listens on. Not one the kernel takes for outgoing connections (from 32768 on):
+# there, any client on the machine may sit on it a moment later. Random, because tests run beside each other.
+free_port() {
+	local port
+	for _ in {1..100}; do
+		port=$((10000 + RANDOM % 15000))
+		(exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
+	done
+	fail "no free port"
 }
 serve_answers() { [[ $("$COWFS" -o json branch list 2>/dev/null) =~ \"(suspended|stopped|idle|running)\" ]]; }
 serve_stop() {

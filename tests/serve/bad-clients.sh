@@ -6,7 +6,9 @@
 requires fuse root postgres
 import_main
 branch b
-serve_start --port 57434 --suspend-timeout never
+export shared
+shared=$(free_port)
+serve_start --port "$shared" --suspend-timeout never
 open_files() { find "/proc/$serve/fd" -mindepth 1 2>/dev/null | wc -l; }
 files=$(open_files)
 export port
@@ -14,7 +16,7 @@ port=$(port_of b)
 PYTHONPATH=$TESTS/lib python3 - <<'PY'
 import os, random, socket, struct
 import pgwire
-port, shared = int(os.environ["port"]), 57434
+port, shared = int(os.environ["port"]), int(os.environ["shared"])
 random.seed(5)
 good = pgwire.startup(user="postgres", database="postgres", options="--cowfs.branch=none")
 held = []
@@ -69,7 +71,7 @@ s.close()'
 eventually 10 state_is b idle
 # A limit of clients is said clearly.
 serve_stop
-serve_start --max-clients 2
+serve_start --max-connections 2
 PYTHONPATH=$TESTS/lib python3 - <<'PY'
 import os, pgwire
 port = int(os.environ["port"])
@@ -80,5 +82,30 @@ try:
 except pgwire.Refused as e:
     assert e.sqlstate == "53300" and e.hint, e
 PY
+# Those who wait for the server count too.
+cowfs suspend b >&2
+PYTHONPATH=$TESTS/lib python3 - <<'PY'
+import os, threading
+import pgwire
+port, seen, lock = int(os.environ["port"]), [], threading.Lock()
+over = threading.Event()
+def one():
+    try:
+        s, got = pgwire.Session(port), "in"
+    except pgwire.Refused as e:
+        s, got = None, e.sqlstate
+    with lock:
+        seen.append(got)
+        if len(seen) == 20:
+            over.set()
+    over.wait(60)
+    if s:
+        s.close()
+threads = [threading.Thread(target=one) for _ in range(20)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+assert sorted(seen) == ["53300"] * 18 + ["in"] * 2, seen
+PY
+eventually 10 state_is b idle
 serve_stop
 unmount_store

@@ -9,9 +9,11 @@ import_main
 branches=${COWFS_LONG:+40}
 branches=${branches:-12}
 for ((i = 1; i <= branches; i++)); do branch "b$i"; done
-serve_start --port 57433 --suspend-timeout never --wait 5m
+export shared
+shared=$(free_port)
+serve_start --port "$shared" --suspend-timeout never --wait 5m
 PYTHONPATH=$TESTS/lib python3 - "$branches" 1000 <<'PY'
-import sys, threading
+import os, sys, threading
 import pgwire
 branches, clients = int(sys.argv[1]), int(sys.argv[2])
 wrong, refused, gate = [], [], threading.Barrier(clients)
@@ -22,7 +24,7 @@ def one(k):
     try:
         while True:
             try:
-                s = pgwire.Session(57433, options="--cowfs.branch=" + name, timeout=300)
+                s = pgwire.Session(int(os.environ["shared"]), options="--cowfs.branch=" + name, timeout=300)
                 break
             except pgwire.Refused as e:
                 # The server of the branch itself has no more room (max_connections = 40): as without a proxy.

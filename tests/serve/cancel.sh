@@ -7,13 +7,15 @@ requires fuse root postgres
 import_main
 branch a
 branch b
-serve_start --port 57435 --suspend-timeout never
+export shared
+shared=$(free_port)
+serve_start --port "$shared" --suspend-timeout never
 export port
 port=$(port_of a)
 PYTHONPATH=$TESTS/lib python3 - <<'PY'
 import os, threading, time
 import pgwire
-own, shared = int(os.environ["port"]), 57435
+own, shared = int(os.environ["port"]), int(os.environ["shared"])
 for name, through in (("a", own), ("a", shared), ("b", shared)):
     s = pgwire.Session(shared, options="--cowfs.branch=" + name)
     other = pgwire.Session(shared, options="--cowfs.branch=" + ("a" if name == "b" else "b"))

@@ -51,7 +51,7 @@ cowfs branch delete again --yes --force >&2
 wait $client && fail "the client of a deleted branch goes on"
 
 # Settings of one branch.
-branch sleepy --suspend-timeout 500ms --max-clients 1
+branch sleepy --suspend-timeout 500ms --max-connections 1
 query sleepy 'select 1' >&2
 eventually 5 state_is sleepy suspended
 cowfs branch set sleepy --suspend-timeout never >&2

@@ -8,13 +8,15 @@
 requires fuse root postgres
 import_main
 for ((i = 1; i <= 200; i++)); do branch "b$i" 2>/dev/null; done
-serve_start --suspend-timeout never --max-running 10 --port 57440
+export shared
+shared=$(free_port)
+serve_start --suspend-timeout never --max-running 10 --port "$shared"
 PYTHONPATH=$TESTS/lib python3 - <<'PY'
-import random, sys, time
+import os, random, sys, time
 import pgwire
 def visit(k):
     began = time.time()
-    s = pgwire.Session(57440, options="--cowfs.branch=b%d" % k)
+    s = pgwire.Session(int(os.environ["shared"]), options="--cowfs.branch=b%d" % k)
     assert s.query("select current_setting('cluster_name')") == ["b%d" % k]
     s.close()
     return (time.time() - began) * 1000

@@ -9,7 +9,9 @@ branch b
 cowfs start b >&2
 before=$(cowfs url b)
 cowfs stop b >&2
-serve_start --suspend-timeout 1s --port 57431
+export shared
+shared=$(free_port)
+serve_start --suspend-timeout 1s --port "$shared"
 same "$(cowfs url b)" "$before" "the URL with serve"
 same "$(state_of b)" suspended
 same "$(query b 'show cluster_name')" b
@@ -42,14 +44,14 @@ wait $client
 eventually 10 state_is b suspended
 
 # The shared port: by options, by user@branch, and an error that helps without either.
-shared() { "$PGBIN/psql" "host=127.0.0.1 port=57431 dbname=postgres $*" -XAtqc 'show cluster_name'; }
-same "$(shared user=postgres options=--cowfs.branch=b)" b
-same "$(shared user=postgres options=endpoint=b)" b
-same "$(shared user=postgres@b)" b
+through() { "$PGBIN/psql" "host=127.0.0.1 port=$shared dbname=postgres $*" -XAtqc 'show cluster_name'; }
+same "$(through user=postgres options=--cowfs.branch=b)" b
+same "$(through user=postgres options=endpoint=b)" b
+same "$(through user=postgres@b)" b
 branch feature/x
-same "$(shared user=postgres options=--cowfs.branch=feature-x)" feature/x
-contains "$(shared user=postgres 2>&1 || true)" "--cowfs.branch=NAME"
-contains "$(shared user=postgres@none 2>&1 || true)" 'branch "none" does not exist'
+same "$(through user=postgres options=--cowfs.branch=feature-x)" feature/x
+contains "$(through user=postgres 2>&1 || true)" "--cowfs.branch=NAME"
+contains "$(through user=postgres@none 2>&1 || true)" 'branch "none" does not exist'
 
 # A branch that was stopped stays so, over a restart of serve; start and wake end that.
 cowfs stop b >&2

@@ -49,7 +49,7 @@ static cow_errno read_options(struct command_call *call, struct serve_options *o
 	if (r == 0)
 		r = number(call, "max-running", 100000, &o->max_running);
 	if (r == 0)
-		r = number(call, "max-clients", 100000, &o->max_clients);
+		r = number(call, "max-connections", 100000, &o->max_connections);
 	if (r == 0)
 		r = number(call, "sweep-max", 100000, &o->sweep_max);
 	if (r < 0)
@@ -96,7 +96,7 @@ static const struct command_option options[] = {
     {"tls-key", 0, "FILE", "its private key (PEM)"},
     {"suspend-timeout", 0, "TIME", "without clients for so long: sleep; or never (default: 5m)"},
     {"max-running", 0, "N", "most servers at once; the longest idle makes room (default: any)"},
-    {"max-clients", 0, "N", "most clients of one branch (default: any)"},
+    {"max-connections", 0, "N", "most clients of one branch at once (default: any)"},
     {"wait", 0, "TIME", "how long a client may wait for its server (default: 2m)"},
     {"sweep-interval", 0, "TIME", "from one look for expired branches to the next (default: 10s)"},
     {"sweep-max", 0, "N", "most branches deleted in one look (default: 10)"},

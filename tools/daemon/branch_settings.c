@@ -78,19 +78,19 @@ static int read_suspend(struct command_call *call, json_t *set)
 
 static int read_clients(struct command_call *call, json_t *set)
 {
-	const char *text = command_option(call, "max-clients");
+	const char *text = command_option(call, "max-connections");
 	uint64_t n = 0;
 	int r;
 
 	if (!text)
 		return 0;
 	if (strcmp(text, "default") == 0) {
-		json_object_set_new(set, "max_clients", json_null());
+		json_object_set_new(set, "max_connections", json_null());
 		return 0;
 	}
 	r = parse_number(text, 1, 100000, &n, &call->error);
 	if (r == 0)
-		json_object_set_new(set, "max_clients", json_integer((json_int_t)n));
+		json_object_set_new(set, "max_connections", json_integer((json_int_t)n));
 	return r;
 }
 

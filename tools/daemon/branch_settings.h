@@ -2,7 +2,7 @@
 /* branch_settings: what a user may set on a branch, as options of commands.
  *
  * Kept in the settings of the branch: expires_at (RFC 3339), ttl_ms (to begin anew at a reset),
- * protected, suspend_timeout_ms (0 = never), max_clients. */
+ * protected, suspend_timeout_ms (0 = never), max_connections. */
 #pragma once
 #include "tools/cli/command.h"
 
@@ -16,7 +16,7 @@
 	{"protected", 0, "yes|no", "never expires, is not reset or deleted without --force"},      \
 	    {"suspend-timeout", 0, "TIME", "idle time until it falls asleep; never, or default"},  \
 	{                                                                                          \
-		"max-clients", 0, "N", "most clients at once behind cowfs serve; or default"       \
+		"max-connections", 0, "N", "most clients at once behind cowfs serve; or default"   \
 	}
 
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */

@@ -16,8 +16,11 @@
 #include "tools/daemon/json_text.h"
 #include "tools/pg/pgplace.h"
 
-#define PORT_FIRST 54320
-#define PORT_LAST 59999
+/* Below 32768: there the kernel takes the ports of outgoing connections from, and one of those
+ * would sit on the address of a branch whenever nobody listens there. */
+#define PORT_FIRST 25432
+#define PORT_LAST 29999
+#define PORTS (PORT_LAST - PORT_FIRST + 1)
 
 /* Serialises choosing and keeping a port; the store has no such operation of its own. */
 static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
@@ -35,7 +38,7 @@ struct ports {
 	uint64_t but; /* branch whose own port does not count */
 	int wanted;   /* 0 = none */
 	char owner[COW_BRANCH_MAX + 1];
-	bool used[PORT_LAST - PORT_FIRST + 1];
+	bool used[PORTS];
 };
 
 static int note_port(const struct cow_branch_info *b, void *arg)
@@ -78,6 +81,21 @@ static cow_errno keep_port(struct engine *g, const struct cow_branch_info *b, in
 		    : cow_fail(e, -ENOMEM, "no memory for settings");
 }
 
+/* 0 = none. Every store of a machine begins somewhere else: a port of a branch that nobody serves
+ * looks free to the others. */
+static int free_port(const struct ports *p, const char *store)
+{
+	unsigned first = pgplace_hash(store) % PORTS;
+
+	for (unsigned k = 0; k < PORTS; k++) {
+		int at = (int)((first + k) % PORTS);
+
+		if (!p->used[at] && pgplace_port_free(PGPLACE_PUBLIC_HOST, PORT_FIRST + at))
+			return PORT_FIRST + at;
+	}
+	return 0;
+}
+
 /* The port of the branch, chosen now when it has none, or when `wanted` asks for another. */
 static cow_errno choose_port(struct engine *g, const char *name, int wanted, int *ret,
 			     struct cow_error *e)
@@ -104,9 +122,8 @@ static cow_errno choose_port(struct engine *g, const char *name, int wanted, int
 		r = cow_fail(e, -EEXIST, "port %d belongs to branch %s", wanted, p->owner);
 		goto out;
 	}
-	for (int port = PORT_FIRST; !*ret && port <= PORT_LAST; port++)
-		if (!p->used[port - PORT_FIRST] && pgplace_port_free(PGPLACE_PUBLIC_HOST, port))
-			*ret = port;
+	if (!*ret)
+		*ret = free_port(p, cow_store_path(g->store));
 	r = *ret ? keep_port(g, &b, *ret, e)
 		 : cow_fail(e, -EADDRINUSE, "no port from %d to %d is free", PORT_FIRST, PORT_LAST);
 out:

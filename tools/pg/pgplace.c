@@ -20,8 +20,8 @@
 #define SOCKET_DIR_MAX 88 /* 107 less "/pg/.s.PGSQL.65535", and the NUL */
 #define LOG_MAX (16 << 20)
 
-/* FNV-1a: short names that differ, nothing more is asked of it. */
-static uint64_t hash(const char *text)
+/* FNV-1a. */
+uint64_t pgplace_hash(const char *text)
 {
 	uint64_t h = 0xcbf29ce484222325u;
 
@@ -45,7 +45,7 @@ void pgplace_slug(const char *branch, char ret[PGPLACE_SLUG])
 	ret[n] = '\0';
 	if (!same || branch[n])
 		snprintf(ret + n, PGPLACE_SLUG - n, "-%010llx",
-			 (unsigned long long)(hash(branch) & 0xffffffffffu));
+			 (unsigned long long)(pgplace_hash(branch) & 0xffffffffffu));
 }
 
 cow_errno pgplace_fill(const char *store, const char *branch, char *socket_dir, size_t socket_size,
@@ -64,7 +64,8 @@ cow_errno pgplace_fill(const char *store, const char *branch, char *socket_dir, 
 		snprintf(run, sizeof(run), "%s/cowfs", xdg);
 	else
 		snprintf(run, sizeof(run), "/tmp/cowfs-%u", geteuid());
-	n = snprintf(socket_dir, socket_size, "%s/%08x/%s", run, (unsigned)hash(real), slug);
+	n = snprintf(socket_dir, socket_size, "%s/%08x/%s", run, (unsigned)pgplace_hash(real),
+		     slug);
 	if (n > SOCKET_DIR_MAX || (size_t)n >= socket_size) {
 		cow_fail(e, -ENAMETOOLONG, "%s is too long for a socket path", run);
 		return cow_hint(e, -ENAMETOOLONG, "Set XDG_RUNTIME_DIR to a shorter directory.");

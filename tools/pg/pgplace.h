@@ -7,10 +7,14 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "store/error.h"
 
 #define PGPLACE_SLUG 48 /* bytes with the NUL */
+
+/* Short names that differ, nothing more is asked of it. The same for ever. */
+uint64_t pgplace_hash(const char *text);
 
 /* A file name for a branch name: letters, digits, '-', '_' and '.'; different names have different
  * slugs (a hash is added unless the name is a slug itself). */

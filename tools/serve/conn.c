@@ -77,14 +77,23 @@ struct serve_conn *serve_conn_new(struct serve *s, struct serve_branch *b, int f
 	return c;
 }
 
+/* Out of the queue of its branch, if it is in there. */
+static void unlist(struct serve_conn *c)
+{
+	if (!c->listed)
+		return;
+	TAILQ_REMOVE(&c->branch->waiting, c, waiting_link);
+	c->branch->held--;
+	c->listed = false;
+}
+
 static void leave_branch(struct serve_conn *c)
 {
 	struct serve_branch *b = c->branch;
 
 	if (!b)
 		return;
-	if (c->listed)
-		TAILQ_REMOVE(&b->waiting, c, waiting_link);
+	unlist(c);
 	c->branch = NULL;
 	if (c->counted && --b->clients == 0)
 		serve_branch_event(b, SERVE_LAST_LEFT, NULL);
@@ -129,9 +138,7 @@ void serve_conn_refuse(struct serve_conn *c, const char *sqlstate, const char *m
 	uint8_t bytes[4096];
 	size_t n = startup_refusal(sqlstate, message, hint, bytes, sizeof(bytes));
 
-	if (c->listed)
-		TAILQ_REMOVE(&c->branch->waiting, c, waiting_link);
-	c->listed = false;
+	unlist(c);
 	c->phase = SERVE_FAREWELL;
 	if (c->cancels || send(c->client, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)n) {
 		serve_conn_free(c);
@@ -264,6 +271,7 @@ void serve_conn_hold(struct serve_conn *c)
 		return;
 	c->phase = SERVE_WAITING;
 	c->listed = true;
+	c->branch->held++;
 	TAILQ_INSERT_TAIL(&c->branch->waiting, c, waiting_link);
 	watch(c, EV_CLOSED, on_gone);
 	serve_timer(c->timer, c->serve->o->wait_ms);
@@ -271,9 +279,7 @@ void serve_conn_hold(struct serve_conn *c)
 
 void serve_conn_forward(struct serve_conn *c)
 {
-	if (c->listed)
-		TAILQ_REMOVE(&c->branch->waiting, c, waiting_link);
-	c->listed = false;
+	unlist(c);
 	c->counted = true;
 	c->branch->clients++;
 	serve_dial(c);

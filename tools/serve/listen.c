@@ -150,8 +150,14 @@ cow_errno serve_listen_shared(struct serve *s, struct cow_error *e)
 		return 0;
 	fd = listen_tcp(s->o->listen, s->o->port);
 	if (fd < 0)
-		return cow_fail(e, fd, "cannot listen on %s port %d: %s", s->o->listen, s->o->port,
-				strerror(-fd));
+		cow_fail(e, fd, "cannot listen on %s port %d: %s", s->o->listen, s->o->port,
+			 strerror(-fd));
+	if (fd == -EADDRINUSE)
+		cow_hint(e, fd,
+			 "Another program listens there, or a connection goes out from it: "
+			 "take a port outside of net.ipv4.ip_local_port_range.");
+	if (fd < 0)
+		return fd;
 	s->shared = watch(s, fd, on_shared, s);
 	return s->shared ? 0 : cow_fail(e, -ENOMEM, "no memory to listen");
 }

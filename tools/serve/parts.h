@@ -44,7 +44,7 @@ struct serve_branch {
 	char server_sockets[112];
 
 	uint64_t suspend_ms; /* as in serve_options, of this branch */
-	unsigned max_clients;
+	unsigned max_connections;
 	int64_t expires_ns;     /* 0 = never */
 	bool protected, doomed; /* doomed: being deleted, nobody gets in */
 	json_t *settings;       /* of the next start: {NAME: VALUE}; NULL = none */
@@ -56,8 +56,8 @@ struct serve_branch {
 	uint64_t starts;         /* how often it was started */
 	struct cow_error reason; /* why it is as it is */
 
-	unsigned clients;
-	unsigned refs; /* jobs and connections that point here */
+	unsigned clients, held; /* with a server, or on the way to it; waiting for it */
+	unsigned refs;          /* jobs and connections that point here */
 	bool queued, launched, removed;
 	TAILQ_HEAD(, serve_conn) waiting;
 	struct serve_asks asks;

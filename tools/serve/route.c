@@ -110,6 +110,21 @@ static bool strip(struct serve_conn *c, struct startup *s, bool own_port)
 	return true;
 }
 
+/* Those who wait for the server count: else a burst would pass the limit while it starts. */
+static void refuse_crowd(struct serve_conn *c, const struct serve_branch *b)
+{
+	char message[COW_BRANCH_MAX + 128], hint[COW_BRANCH_MAX + 160];
+
+	snprintf(message, sizeof(message),
+		 "too many connections for branch \"%s\": %u are open, and %u are its limit",
+		 b->name, b->clients + b->held, b->max_connections);
+	snprintf(hint, sizeof(hint),
+		 "Use a smaller pool, close idle sessions, or raise the limit: "
+		 "cowfs branch set %s --max-connections N",
+		 b->name);
+	serve_conn_refuse(c, "53300", message, hint);
+}
+
 static void session(struct serve_conn *c, struct startup *s)
 {
 	bool own_port = c->branch;
@@ -128,11 +143,8 @@ static void session(struct serve_conn *c, struct startup *s)
 		snprintf(message, sizeof(message), "branch \"%s\" %s", b->name,
 			 b->doomed ? "has expired" : "is not served any more");
 		serve_conn_refuse(c, "57P03", message, NULL);
-	} else if (b->max_clients && b->clients >= b->max_clients) {
-		snprintf(message, sizeof(message),
-			 "branch \"%s\" has %u clients, and may have no more", b->name, b->clients);
-		serve_conn_refuse(c, "53300", message,
-				  "Use a smaller pool, or start serve with --max-clients.");
+	} else if (b->max_connections && b->clients + b->held >= b->max_connections) {
+		refuse_crowd(c, b);
 	} else if (!strip(c, s, own_port)) {
 		serve_conn_free(c);
 	} else {

@@ -14,19 +14,19 @@
 
 struct serve_options {
 	const char *store;
-	const char *listen;     /* address for clients (dotted) */
-	int port;               /* shared by all branches; 0 = none */
-	const char *cert, *key; /* PEM files; NULL = no TLS */
-	uint64_t suspend_ms;    /* idle time until sleep; 0 = never. A branch may say otherwise */
-	unsigned max_running;   /* servers at once; 0 = any number */
-	unsigned max_starts;    /* starting at once */
-	unsigned max_clients;   /* of one branch; 0 = any number */
-	unsigned sweep_max;     /* branches deleted in one round */
-	uint64_t sweep_ms;      /* from one round to the next */
-	uint64_t wait_ms;       /* how long a client may wait for its server */
-	uint64_t greet_ms;      /* how long a client may take to say what it wants */
-	uint64_t start_ms;      /* how long a server may take to start */
-	bool leave_running;     /* servers go on when serve ends */
+	const char *listen;       /* address for clients (dotted) */
+	int port;                 /* shared by all branches; 0 = none */
+	const char *cert, *key;   /* PEM files; NULL = no TLS */
+	uint64_t suspend_ms;      /* idle time until sleep; 0 = never. A branch may say otherwise */
+	unsigned max_running;     /* servers at once; 0 = any number */
+	unsigned max_starts;      /* starting at once */
+	unsigned max_connections; /* of clients to one branch; 0 = any number */
+	unsigned sweep_max;       /* branches deleted in one round */
+	uint64_t sweep_ms;        /* from one round to the next */
+	uint64_t wait_ms;         /* how long a client may wait for its server */
+	uint64_t greet_ms;        /* how long a client may take to say what it wants */
+	uint64_t start_ms;        /* how long a server may take to start */
+	bool leave_running;       /* servers go on when serve ends */
 };
 
 /* Returns when a signal ended it (0), or with the reason why it could not begin. */

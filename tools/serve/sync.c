@@ -17,14 +17,14 @@ static void apply_settings(struct serve_branch *b, const json_t *settings)
 {
 	const struct serve_options *o = b->serve->o;
 	const json_t *suspend = json_object_get(settings, "suspend_timeout_ms");
-	const json_t *clients = json_object_get(settings, "max_clients");
+	const json_t *most = json_object_get(settings, "max_connections");
 	const char *expires = json_string_value(json_object_get(settings, "expires_at"));
 	uint64_t before = b->suspend_ms;
 
 	b->suspend_ms =
 	    json_is_integer(suspend) ? (uint64_t)json_integer_value(suspend) : o->suspend_ms;
-	b->max_clients =
-	    json_is_integer(clients) ? (unsigned)json_integer_value(clients) : o->max_clients;
+	b->max_connections =
+	    json_is_integer(most) ? (unsigned)json_integer_value(most) : o->max_connections;
 	b->protected = json_is_true(json_object_get(settings, "protected"));
 	b->expires_ns = 0;
 	if (expires)
