@@ -15,8 +15,11 @@ enum serve_phase { SERVE_GREETING, SERVE_WAITING, SERVE_DIALING, SERVE_TALKING, 
 struct serve_flow {
 	struct event *read, *write;
 	uint8_t *left; /* what the other side did not take yet; NULL = nothing */
-	size_t n, at, cap;
-	bool ended; /* the reading side has said all */
+	size_t n, at;
+	int pipe[2];  /* the same for large pieces; if has_pipe */
+	size_t piped; /* bytes in it */
+	bool has_pipe,
+	    bulk; /* bulk: the last piece was large, the next one goes through the pipe */
 };
 
 struct serve_conn {

@@ -80,6 +80,9 @@ struct serve {
 	struct serve_asks sync_asks, sync_running; /* wait for the next sync, for this one */
 	uint64_t connections, wakes;               /* since the start */
 	uint8_t relay_buffer[64 << 10];            /* of the one relay step that runs */
+	int spare_pipe[2];                         /* empty; if has_spare */
+	bool has_spare;
+	uint64_t moves; /* relay steps since the start */
 };
 
 /* --- serve.c --- */
