@@ -51,7 +51,9 @@ struct cow_cur {
 
 static inline struct cow_cur cow_cur_of(const void *data, size_t len)
 {
-	return (struct cow_cur){.p = data, .end = (const uint8_t *)data + len};
+	const uint8_t *p = data; /* NULL when empty: not to be added to */
+
+	return (struct cow_cur){.p = p, .end = len ? p + len : p};
 }
 
 /* `n` bytes at the cursor, or NULL (and failed) when fewer are left. */

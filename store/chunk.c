@@ -211,9 +211,11 @@ static cow_errno room_for(struct cow_inode *i, uint64_t chunk)
 
 	if (chunk < i->n_chunks)
 		return 0;
+	if (chunk > COW_FILE_MAX / COW_BLOCK / COW_CHUNK_BLOCKS)
+		return -EIO; /* no file is so long: a damaged record */
 	while (n <= chunk)
 		n *= 2;
-	more = chunk > UINT32_MAX / 4 ? NULL : realloc(i->chunks, n * sizeof(*more));
+	more = realloc(i->chunks, n * sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	memset(more + i->n_chunks, 0, (n - i->n_chunks) * sizeof(*more));
@@ -314,46 +316,56 @@ void cow_chunk_put_record(struct cow_inode *i, uint64_t chunk, const struct cow_
 		cow_batch_put(b, k.b, k.len, bytes.data, bytes.len);
 }
 
-/* Chunks at or past `first` of which the own lineage has a record. */
-struct own_chunks {
-	uint64_t *list;
+/* Chunks that some record is about, the same one more than once perhaps. */
+struct chunk_list {
+	uint64_t *at;
 	size_t n;
 };
 
-static int add_own(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
+static cow_errno list_add(struct chunk_list *l, uint64_t chunk)
 {
-	struct own_chunks *o = arg;
-	uint64_t chunk = cow_key_number(key, 2), *more;
+	uint64_t *more;
 
-	if (o->n && o->list[o->n - 1] == chunk)
+	if (l->n && l->at[l->n - 1] == chunk)
 		return 0;
-	if ((o->n & (o->n - 1)) == 0) {
-		more = realloc(o->list, (o->n ? 2 * o->n : 1) * sizeof(*more));
+	if ((l->n & (l->n - 1)) == 0) {
+		more = realloc(l->at, (l->n ? 2 * l->n : 1) * sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		o->list = more;
+		l->at = more;
 	}
-	o->list[o->n++] = chunk;
+	l->at[l->n++] = chunk;
 	return 0;
 }
 
-/* Bring every chunk past the cut that has a record of ours into memory, so that the cut finds it.
- */
-static cow_errno load_own(struct cow_inode *i, uint64_t first)
+static int add_recorded(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
 {
-	struct own_chunks o = {0};
-	struct cow_key from = cow_key_chunk(i->live->chain[0].lineage, i->ino, first, UINT64_MAX);
-	struct cow_chunk *c;
-	cow_errno r;
+	return klen == 33 ? list_add(arg, cow_key_number(key, 2)) : -EIO;
+}
 
-	if (!i->has_record)
-		return 0;
+/* Everything at or past chunk `first` that can hold a block, of the uppermost `n` levels: a sparse
+ * file may be a million times as long as what is in it. io is held, so the levels stay. */
+static cow_errno list_chunks(struct cow_inode *i, uint64_t first, uint32_t n,
+			     struct chunk_list *ret)
+{
+	struct cow_kv *kv = i->live->s->kv;
+	bool own = i->has_record;
+	uint64_t origin = 0;
+	int r = 0;
+
 	pthread_mutex_unlock(&i->map);
-	r = i->live->s->kv->ops->scan(i->live->s->kv, from.b, 17, from.b, from.len, add_own, &o);
+	for (uint32_t k = 0; r == 0 && k < n; k++) {
+		const struct cow_level *level = &i->levels[k];
+		struct cow_key from = cow_key_chunk(level->at.lineage, i->ino, first, UINT64_MAX);
+
+		origin = COW_MAX(origin, level->origin_blocks);
+		if (k > 0 || own)
+			r = kv->ops->scan(kv, from.b, 17, from.b, from.len, add_recorded, ret);
+	}
 	pthread_mutex_lock(&i->map);
-	for (size_t k = 0; r == 0 && k < o.n; k++)
-		r = cow_chunk_get(i, o.list[k], &c);
-	free(o.list);
+	origin = COW_MIN(origin, cow_blocks_of(i->attr.size));
+	for (uint64_t c = first; r == 0 && c * COW_CHUNK_BLOCKS < origin; c++)
+		r = list_add(ret, c);
 	return r;
 }
 
@@ -381,19 +393,23 @@ static cow_errno cut_chunk(struct cow_inode *i, struct cow_chunk *c, uint32_t at
 cow_errno cow_chunks_cut(struct cow_inode *i, uint64_t block)
 {
 	uint64_t first = block / COW_CHUNK_BLOCKS;
-	uint64_t end = (cow_blocks_of(i->attr.size) + COW_CHUNK_BLOCKS - 1) / COW_CHUNK_BLOCKS;
-	cow_errno r = load_own(i, first);
-
+	uint32_t at = (uint32_t)(block % COW_CHUNK_BLOCKS);
+	CLEANUP_FREE uint64_t *list = NULL;
+	struct chunk_list l = {0};
+	struct cow_chunk *c;
 	/* Of a file cut to nothing it is known what is left; else what lies below is counted. */
-	for (uint64_t n = first; r == 0 && n < COW_MAX(end, (uint64_t)i->n_chunks); n++) {
-		struct cow_chunk *c = n < i->n_chunks ? i->chunks[n] : NULL;
+	cow_errno r = list_chunks(i, first, block == 0 ? 1 : i->n_levels, &l);
 
-		if (!c && (block == 0 || n >= end))
-			continue;
-		if (!c && (r = cow_chunk_get(i, n, &c)) < 0)
-			break;
-		r = cut_chunk(i, c, n == first ? (uint32_t)(block % COW_CHUNK_BLOCKS) : 0);
-	}
+	list = l.at;
+	for (size_t k = 0; r == 0 && k < l.n; k++)
+		r = cow_chunk_get(i, l.at[k], &c);
+	/* Nothing was changed so far. Once more, for a chunk may be evicted while another loads. */
+	for (size_t k = 0; r == 0 && k < l.n; k++)
+		if ((r = cow_chunk_get(i, l.at[k], &c)) == 0)
+			r = cut_chunk(i, c, l.at[k] == first ? at : 0);
+	for (uint64_t n = first; r == 0 && n < i->n_chunks; n++)
+		if (i->chunks[n])
+			r = cut_chunk(i, i->chunks[n], n == first ? at : 0);
 	if (r < 0)
 		return r;
 	if (block == 0)

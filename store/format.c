@@ -324,9 +324,12 @@ cow_errno cow_snap_decode(const void *data, size_t len, struct cow_snap_rec *out
 	return done(&c);
 }
 
+/* Times outside the years 1678 to 2261 become the nearest one inside. */
 static int64_t to_ns(struct timespec t)
 {
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	__int128 ns = (__int128)t.tv_sec * 1000000000 + t.tv_nsec;
+
+	return ns < INT64_MIN ? INT64_MIN : ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
 }
 
 static struct timespec from_ns(int64_t ns)
@@ -395,7 +398,8 @@ cow_errno cow_inode_decode(const void *data, size_t len, struct cow_inode_rec *o
 	out->origin_blocks = cow_cur_uint(&c, 8);
 	n = cow_cur_uint(&c, 2);
 	text = cow_cur_take(&c, n);
-	if (!cow_cur_ok(&c) || out->attr.size > INT64_MAX || memchr(text, 0, n))
+	if (!cow_cur_ok(&c) || out->attr.size > COW_FILE_MAX ||
+	    out->origin_blocks > COW_FILE_MAX / COW_BLOCK || memchr(text, 0, n))
 		return -EIO;
 	if (n && !(out->target = strndup((const char *)text, n)))
 		return -ENOMEM;

@@ -112,6 +112,7 @@ cow_errno cow_snap_decode(const void *data, size_t len, struct cow_snap_rec *out
 
 /* --- inode: flags u8, mode u32, uid u32, gid u32, nlink u32, rdev u64, size u64, atime, mtime,
  * ctime i64 ns, limit u64, origin epoch u64, origin blocks u64, target (u16 length + text) ---
+ * size: at most COW_FILE_MAX; origin blocks: as many as fit into that.
  * nlink 0: the inode is gone for every point from this version on.
  * limit: blocks at or past it are never inherited from a lineage below (inherit limit).
  * origin: every block below `origin_blocks` that no chunk record of this lineage decides lies in

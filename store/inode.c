@@ -431,7 +431,13 @@ cow_errno cow_inode_open(struct cow_inode *i, bool writer)
 
 	if (r < 0 || (writer && (i->live->readonly || i->live->lost)))
 		return r < 0 ? r : -EROFS;
-	atomic_fetch_add(&i->opens, 1);
+	{
+		/* Against unlink, which drops what nobody has open: such a file is gone. */
+		WITH_SHARED(&i->live->names);
+		if (i->attr.nlink == 0 && i->opens == 0)
+			return -ESTALE;
+		atomic_fetch_add(&i->opens, 1);
+	}
 	atomic_fetch_add(&i->live->opens, 1);
 	if (writer)
 		atomic_fetch_add(&i->live->writers, 1);

@@ -49,7 +49,8 @@ enum {
 /* Set the attributes named in `mask` from `a`; ctime becomes now unless set. Size as ftruncate. */
 cow_errno cow_inode_set(struct cow_inode *i, unsigned mask, const struct cow_attr *a);
 
-/* An open file stays readable after its last name went. `writer`: opened for writing. */
+/* An open file stays readable after its last name went. `writer`: opened for writing. -ESTALE its
+ * last name went before (look it up again), -EROFS. */
 cow_errno cow_inode_open(struct cow_inode *i, bool writer);
 void cow_inode_close(struct cow_inode *i, bool writer);
 

@@ -89,10 +89,12 @@ cow_errno cow_inode_drop(struct cow_inode *i)
 	r = cow_inode_record(l->s, (struct cow_point){own.lineage, own.epoch - 1}, i->ino, &older);
 	/* With an older version of this lineage, the record with nlink 0 stays and ends it for gc.
 	 */
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
 		cow_batch_del(&b, rec.b, rec.len);
-	else
+	} else {
+		WITH_LOCK(&i->map);
 		cow_inode_put_record(i, &b);
+	}
 	cow_batch_del(&b, orphan.b, orphan.len);
 	if (S_ISREG(i->attr.mode)) {
 		r = l->s->kv->ops->scan(l->s->kv, chunks.b, chunks.len, NULL, 0, del_head_chunk,

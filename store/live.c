@@ -12,15 +12,18 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 
-enum { BUCKETS = 64, DEPTH_MAX = 100000 };
+enum { BUCKETS = 64 };
 
+/* A parent is older than its child, so its number is lower: every chain ends. */
 cow_errno cow_lineage_get(struct cow_store *s, uint64_t id, struct cow_lineage_rec *ret)
 {
 	CLEANUP(cow_buf_release) struct cow_buf v = {0};
 	struct cow_key k = cow_key_lineage(id);
 	cow_errno r = cow_kv_get(s->kv, k.b, k.len, &v);
 
-	return r < 0 ? r : cow_lineage_decode(v.data, v.len, ret);
+	if (r == 0)
+		r = cow_lineage_decode(v.data, v.len, ret);
+	return r == 0 && ret->parent >= id ? -EIO : r;
 }
 
 void cow_lineage_put(struct cow_batch *b, uint64_t id, const struct cow_lineage_rec *v)
@@ -34,21 +37,21 @@ void cow_lineage_put(struct cow_batch *b, uint64_t id, const struct cow_lineage_
 		cow_batch_put(b, k.b, k.len, bytes.data, bytes.len);
 }
 
-/* From the lineage down to its base. A chain that does not end is damage. */
+/* From the lineage down to its base. */
 static cow_errno load_chain(struct cow_live *l, struct cow_point at, bool head)
 {
 	struct cow_lineage_rec rec;
 	cow_errno r;
 
-	while (at.lineage) {
+	do {
 		struct cow_point *more = realloc(l->chain, (l->n_chain + 1) * sizeof(*l->chain));
 
 		if (!more)
 			return -ENOMEM;
 		l->chain = more;
 		r = cow_lineage_get(l->s, at.lineage, &rec);
-		if (r < 0 || l->n_chain >= DEPTH_MAX)
-			return r == -ENOENT || r == 0 ? -EIO : r;
+		if (r < 0)
+			return r == -ENOENT ? -EIO : r;
 		if (l->n_chain == 0) {
 			l->root = rec.root;
 			l->ephemeral = rec.flags & COW_LINEAGE_EPHEMERAL;
@@ -59,7 +62,7 @@ static cow_errno load_chain(struct cow_live *l, struct cow_point at, bool head)
 		}
 		l->chain[l->n_chain++] = at;
 		at = (struct cow_point){rec.parent, rec.fork_epoch};
-	}
+	} while (at.lineage);
 	return 0;
 }
 

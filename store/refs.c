@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "store/cleanup.h"
 #include "store/core.h"
+#include "store/timetext.h"
 
 cow_errno cow_branch_read(struct cow_store *s, const char *name, struct cow_branch_rec *ret,
 			  struct cow_error *e)
@@ -36,7 +36,7 @@ static int match_id(const uint8_t *key, size_t klen, const uint8_t *val, size_t 
 	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 	struct by_id *want = arg;
 
-	if (cow_branch_decode(val, vlen, &b) < 0 || b.id != want->id)
+	if (klen > 1 + COW_BRANCH_MAX || cow_branch_decode(val, vlen, &b) < 0 || b.id != want->id)
 		return 0;
 	memcpy(want->name, key + 1, klen - 1);
 	want->name[klen - 1] = '\0';
@@ -55,29 +55,6 @@ cow_errno cow_branch_by_id(struct cow_store *s, uint64_t id, char ret_name[COW_B
 		return -ENOENT;
 	r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, match_id, &want);
 	return r < 0 ? r : want.r;
-}
-
-/* RFC 3339, seconds or finer, with Z or an offset. */
-static bool parse_time(const char *text, int64_t *ret_ns)
-{
-	struct tm tm = {0};
-	char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int64_t nanos = 0, scale = 100000000;
-	int sign, hours, minutes;
-
-	if (!rest)
-		return false;
-	if (*rest == '.')
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++, scale /= 10)
-			nanos += (*rest - '0') * scale;
-	*ret_ns = (int64_t)timegm(&tm) * 1000000000 + nanos;
-	if (strcmp(rest, "Z") == 0)
-		return true;
-	sign = *rest == '+' ? 1 : *rest == '-' ? -1 : 0;
-	if (!sign || sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2)
-		return false;
-	*ret_ns -= sign * ((int64_t)hours * 3600 + minutes * 60) * 1000000000;
-	return true;
 }
 
 struct pick {
@@ -106,7 +83,7 @@ static cow_errno find_point(struct cow_store *s, const char *at, struct cow_ref 
 	bool by_time;
 	cow_errno r = cow_snapshot_each(s, ret->name, pick_snapshot, &want);
 
-	by_time = r == 0 && !want.found && parse_time(at, &when);
+	by_time = r == 0 && !want.found && cow_time_parse(at, &when);
 	if (by_time) {
 		want.name = NULL;
 		want.before = when;

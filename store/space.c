@@ -13,6 +13,13 @@
 #include "store/cleanup.h"
 #include "store/os.h"
 
+static uint64_t size_of(struct cow_inode *i)
+{
+	WITH_LOCK(&i->map);
+
+	return i->attr.size;
+}
+
 static cow_errno source_of(struct cow_inode *i, uint64_t block, uint16_t *ret)
 {
 	struct cow_chunk *c;
@@ -74,9 +81,7 @@ static cow_errno extend(struct cow_inode *i, uint64_t size)
 	WITH_SHARED(&i->io);
 	WITH_LOCK(&i->own);
 
-	pthread_mutex_lock(&i->map);
-	old = i->attr.size;
-	pthread_mutex_unlock(&i->map);
+	old = size_of(i);
 	r = size > old ? cow_space_zero_gap(i, old, size) : 0;
 	if (r < 0)
 		return r;
@@ -94,12 +99,10 @@ cow_errno cow_space_resize(struct cow_inode *i, uint64_t size)
 
 	if (!S_ISREG(i->attr.mode))
 		return S_ISDIR(i->attr.mode) ? -EISDIR : -EINVAL;
-	if (size > INT64_MAX)
+	if (size > COW_FILE_MAX)
 		return -EFBIG;
 	i->live->head_written = true;
-	pthread_mutex_lock(&i->map);
-	old = i->attr.size;
-	pthread_mutex_unlock(&i->map);
+	old = size_of(i);
 	return size < old ? shrink(i, size) : extend(i, size);
 }
 
@@ -133,12 +136,15 @@ static cow_errno zero_blocks(struct cow_inode *i, uint64_t lo, uint64_t hi)
 
 static cow_errno punch(struct cow_inode *i, uint64_t off, uint64_t len)
 {
-	uint64_t size = i->attr.size, end = COW_MIN(off + len, size);
-	uint64_t lo = cow_blocks_of(off), hi = end == size ? cow_blocks_of(end) : end / COW_BLOCK;
+	uint64_t size, end, lo, hi;
 	cow_errno r;
 	WITH_EXCLUSIVE(&i->io);
 	WITH_LOCK(&i->own);
 
+	size = size_of(i);
+	end = COW_MIN(off + len, size);
+	lo = cow_blocks_of(off);
+	hi = end == size ? cow_blocks_of(end) : end / COW_BLOCK;
 	if (off >= end)
 		return 0;
 	r = zero_in_block(i, off, COW_MIN(end, lo * COW_BLOCK));
@@ -195,7 +201,7 @@ static cow_errno allocate(struct cow_inode *i, int mode, uint64_t off, uint64_t 
 	default:
 		return -EOPNOTSUPP;
 	}
-	if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > i->attr.size)
+	if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && off + len > size_of(i))
 		r = extend(i, off + len);
 	return r;
 }
@@ -211,7 +217,7 @@ cow_errno cow_file_allocate(struct cow_inode *i, int mode, uint64_t off, uint64_
 		return -ENODEV;
 	if (len == 0)
 		return -EINVAL;
-	if (off > INT64_MAX || len > INT64_MAX - off)
+	if (off > COW_FILE_MAX || len > COW_FILE_MAX - off)
 		return -EFBIG;
 	i->live->head_written = true;
 	return allocate(i, mode, off, len);
@@ -230,11 +236,12 @@ cow_errno cow_file_seek(struct cow_inode *i, uint64_t off, int whence, uint64_t 
 		return -EINVAL;
 	if (off >= size)
 		return -ENXIO;
-	for (uint64_t b = off / COW_BLOCK; b * COW_BLOCK < size; b++) {
+	for (uint64_t b = off / COW_BLOCK, step; b * COW_BLOCK < size; b += step) {
 		struct cow_chunk *c;
 
 		if ((r = cow_chunk_get(i, b / COW_CHUNK_BLOCKS, &c)) < 0)
 			return r;
+		step = c->src ? 1 : COW_CHUNK_BLOCKS - b % COW_CHUNK_BLOCKS; /* all alike */
 		if ((cow_chunk_src(c, (uint32_t)(b % COW_CHUNK_BLOCKS)) >= COW_SRC_FIRST) ==
 		    (whence == SEEK_DATA)) {
 			*ret = COW_MAX(off, b * COW_BLOCK);

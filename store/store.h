@@ -18,8 +18,10 @@
 
 #define COW_BLOCK 8192u        /* bytes: the unit of copy on write */
 #define COW_CHUNK_BLOCKS 1024u /* blocks: the unit of the block map */
-#define COW_NAME_MAX 255u      /* bytes of one file name */
-#define COW_BRANCH_MAX 255u    /* bytes of one branch or snapshot name */
+#define COW_FILE_MAX                                                                               \
+	((16ull << 40) - COW_BLOCK) /* bytes of a file: what ext4 takes; also bounds its map */
+#define COW_NAME_MAX 255u           /* bytes of one file name */
+#define COW_BRANCH_MAX 255u         /* bytes of one branch or snapshot name */
 
 struct cow_store;
 

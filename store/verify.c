@@ -134,8 +134,12 @@ static cow_errno check_names(struct verify *v, const char *reference, struct cow
 			     e ? e->text : "a write of it failed");
 		return 0;
 	}
+	if (r == -EIO) {
+		tell(v, "", 0, UINT64_MAX, "cannot be opened: its records are damaged");
+		return 0;
+	}
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? 0 : r; /* deleted since */
 	v->lineage = x.l->chain[0].lineage;
 	v->epoch = x.l->chain[0].epoch;
 	r = cow_inode_get(x.l, x.l->root, &root);

@@ -53,7 +53,8 @@ static int add_lineage(const uint8_t *key, size_t klen, const uint8_t *val, size
 	struct cow_lineage_rec rec;
 	struct cow_world_lineage *more;
 
-	if (klen != 9 || cow_lineage_decode(val, vlen, &rec) < 0)
+	if (klen != 9 || cow_lineage_decode(val, vlen, &rec) < 0 ||
+	    rec.parent >= cow_key_number(key, 0))
 		return -EIO;
 	if ((w->n & (w->n - 1)) == 0) {
 		more = realloc(w->lineage, (w->n ? 2 * w->n : 1) * sizeof(*more));

@@ -305,7 +305,7 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 
 	if (len == 0)
 		return 0;
-	if (off > INT64_MAX - len)
+	if (off > COW_FILE_MAX || len > COW_FILE_MAX - off)
 		return -EFBIG;
 	/* A full disk is waited out with no lock held. A write that failed may have left a part of
 	 * itself in the extent file, which nobody sees before it was begun again and is whole. */

@@ -314,3 +314,30 @@ Test(file, owning_a_run_keeps_its_neighbours)
 	expect_fill(&t, "child", "base/5/16384", 5 * B + 1, B, 'c');
 	want(0, 128 * B, 'p');
 }
+
+static cow_errno resize(uint64_t size)
+{
+	const struct cow_attr a = {.size = size};
+
+	return cow_inode_set(f, COW_SET_SIZE, &a);
+}
+
+/* A file has a largest size, whatever the host's; and cutting a sparse one costs what is in it, not
+ * what it is long. */
+Test(file, the_longest_file_is_cut_at_once)
+{
+	struct timespec before, after;
+	uint64_t at;
+
+	cr_assert_eq(cow_file_write(f, "x", COW_FILE_MAX, 1, 0), -EFBIG);
+	cr_assert_eq(cow_file_allocate(f, 0, COW_FILE_MAX - 1, 2), -EFBIG);
+	cr_assert_eq(resize(COW_FILE_MAX + 1), -EFBIG);
+	cr_assert_eq(resize(COW_FILE_MAX), 0);
+	cr_assert_eq(cow_file_write(f, "x", COW_FILE_MAX - 1, 1, 0), 0);
+	cr_assert_eq(cow_file_sync(f, false), 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	cr_assert_eq(resize(1), 0);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	cr_assert_lt(after.tv_sec - before.tv_sec, 2);
+	cr_assert_eq(cow_file_seek(f, 0, SEEK_HOLE, &at), 0);
+}

@@ -230,3 +230,22 @@ Test(names, large_directory_over_an_inherited_one)
 	cow_inode_put(d);
 	cow_live_put(g);
 }
+
+/* Who found a name before it went cannot open what is no more: it would write into freed space. */
+Test(names, what_was_unlinked_and_not_open_cannot_be_opened)
+{
+	struct cow_inode *i = path_make(l, "f");
+
+	cr_assert_eq(cow_name_unlink(root, "f"), 0);
+	cr_assert_eq(cow_inode_open(i, true), -ESTALE);
+	cow_inode_put(i);
+	i = path_make(l, "g");
+	cr_assert_eq(cow_inode_open(i, true), 0);
+	cr_assert_eq(cow_name_unlink(root, "g"), 0);
+	cr_assert_eq(cow_inode_open(i, false), 0); /* somebody holds it: another may have it too */
+	cow_inode_close(i, false);
+	cow_inode_close(i, true);
+	cr_assert_eq(cow_inode_open(i, false), -ESTALE);
+	cow_inode_put(i);
+	expect_clean(&t);
+}

@@ -9,12 +9,15 @@
 #include <errno.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "store/core.h"
 #include "store/upkeep.h"
 #include "tests/lib/tmpstore.h"
 
@@ -329,10 +332,14 @@ static void *make_and_break_names(void *arg)
 		r = cow_name_create(root, a, &(struct cow_name_create){.mode = S_IFREG | 0600}, &i);
 		cr_assert(r == 0 || r == -EEXIST, "create: %d", r);
 		if (r == 0) {
-			cr_assert_eq(cow_inode_open(i, true), 0);
-			cr_assert_eq(cow_file_write(i, a, 0, sizeof(a), 0), 0);
-			cr_assert_eq(cow_file_sync(i, false), 0);
-			cow_inode_close(i, true);
+			/* Another thread may have unlinked it already; then it is not to be had. */
+			r = cow_inode_open(i, true);
+			cr_assert(r == 0 || r == -ESTALE, "open: %d", r);
+			if (r == 0) {
+				cr_assert_eq(cow_file_write(i, a, 0, sizeof(a), 0), 0);
+				cr_assert_eq(cow_file_sync(i, false), 0);
+				cow_inode_close(i, true);
+			}
 			cow_inode_put(i);
 		}
 		r = cow_name_rename(root, a, root, b, 0);
@@ -360,5 +367,212 @@ Test(races, names_under_points_and_gc)
 		pthread_join(threads[k], NULL);
 	expect_clean(&t);
 	tmpstore_reopen(&t);
+	expect_clean(&t);
+}
+
+/* --- two threads on the same block, by name --- */
+
+struct block_work {
+	struct cow_inode *i;
+	uint64_t done;
+	unsigned me;
+};
+
+/* Whole blocks of a round's stamp, over and over into the same few. */
+static void *rewrite_blocks(void *arg)
+{
+	static uint64_t buf[B / sizeof(uint64_t)];
+	struct block_work *w = arg;
+
+	for (uint64_t round = 1; !stop; round++) {
+		uint64_t block = round % 4;
+
+		for (size_t k = 0; k < B / sizeof(*buf); k++)
+			buf[k] = block << 32 | round;
+		cr_assert_eq(cow_file_write(w->i, buf, block * B, B, 0), 0);
+		if (round % 20 == 0)
+			cr_assert_eq(cow_file_sync(w->i, true), 0);
+		w->done++;
+	}
+	return NULL;
+}
+
+static void *punch_blocks(void *arg)
+{
+	struct block_work *w = arg;
+
+	for (uint64_t n = 0; !stop; n++) {
+		cr_assert_eq(cow_file_allocate(w->i, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					       n % 4 * B, B),
+			     0);
+		w->done++;
+		if (n % 8 == 0)
+			cow_background_trims(t.s);
+	}
+	return NULL;
+}
+
+/* A block is what one write made of it or a hole: no half of either, now and after reopening. */
+static void expect_whole(struct cow_inode *i)
+{
+	uint64_t buf[B / sizeof(uint64_t)];
+	size_t n;
+
+	for (uint64_t block = 0; block < 4; block++) {
+		cr_assert_eq(cow_file_read(i, buf, block * B, B, &n), 0);
+		cr_assert_eq(n, B);
+		cr_assert(buf[0] == 0 || buf[0] >> 32 == block);
+		for (size_t k = 1; k < B / sizeof(*buf); k++)
+			cr_assert_eq(buf[k], buf[0], "block %llu is torn",
+				     (unsigned long long)block);
+	}
+}
+
+/* Runs each of `work` in a thread on one file of main for a while; the sum of what they did. */
+static uint64_t race(void *(*const *work)(void *), unsigned n)
+{
+	struct block_work w[8] = {{NULL}};
+	pthread_t threads[8];
+	struct cow_live *l = live_of(&t, "main");
+	struct cow_inode *i = path_get(l, "f", NULL);
+	uint64_t done = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		w[k] = (struct block_work){.i = i, .me = k};
+		pthread_create(&threads[k], NULL, work[k], &w[k]);
+	}
+	run_for_a_while();
+	for (unsigned k = 0; k < n; k++) {
+		pthread_join(threads[k], NULL);
+		done += w[k].done;
+	}
+	cow_inode_put(i);
+	cow_live_put(l);
+	return done;
+}
+
+/* The block written again in the meantime stays, and the punch does not take what it must not
+ * (rule 2). */
+Test(races, a_punch_against_a_rewrite_of_the_same_block)
+{
+	void *(*const work[])(void *) = {rewrite_blocks, punch_blocks, take_points_lightly};
+	struct cow_live *l;
+	struct cow_inode *i;
+
+	cr_assert_gt(race(work, 3), 1000);
+	for (int reopened = 0; reopened < 2; reopened++) {
+		l = live_of(&t, "main");
+		i = path_get(l, "f", NULL);
+		expect_whole(i);
+		cow_inode_put(i);
+		cow_live_put(l);
+		expect_clean(&t);
+		tmpstore_reopen(&t);
+	}
+}
+
+/* Reads a snapshot that is about to go, with the reference it holds: what it shows stays until the
+ * read has ended (rule 8). */
+static void *read_what_goes(void *arg)
+{
+	struct block_work *w = arg;
+	uint8_t buf[8 * B];
+	size_t n;
+
+	while (!stop) {
+		struct cow_live *l = NULL;
+		struct cow_inode *i;
+		struct cow_read r;
+
+		if (cow_live_get_point(t.s, "main@going", &l, NULL) < 0)
+			continue;
+		i = path_get(l, "f", NULL);
+		cr_assert_eq(cow_file_read_begin(i, 0, sizeof(buf), &r), 0);
+		sched_yield();
+		for (unsigned k = 0, at = 0; k < r.n; at += r.seg[k++].len)
+			if (r.seg[k].fd >= 0)
+				cr_assert_eq(
+				    pread(r.seg[k].fd, buf + at, r.seg[k].len, (off_t)r.seg[k].pos),
+				    (ssize_t)r.seg[k].len);
+			else
+				memset(buf + at, 0xff, r.seg[k].len);
+		cow_file_read_end(&r);
+		/* A block of a point is one round's: the writer fills all of them alike. */
+		for (n = 1; n < sizeof(buf); n++)
+			cr_assert_eq(buf[n], buf[0], "byte %zu: %#x, not %#x", n, buf[n], buf[0]);
+		w->done++;
+		cow_inode_put(i);
+		cow_live_put(l);
+	}
+	return NULL;
+}
+
+static void *make_what_goes(void *arg)
+{
+	struct block_work *w = arg;
+
+	for (int round = 1; !stop; round++) {
+		put_fill(&t, "main", "f", 0, 8 * B, 1 + round % 200);
+		snapshot_make(&t, "main", "going");
+		put_fill(&t, "main", "f", 0, 8 * B, 1 + (round + 1) % 200);
+		cr_assert_eq(cow_snapshot_delete(t.s, "main", "going", NULL), 0);
+		w->done++;
+	}
+	return NULL;
+}
+
+Test(races, a_free_under_a_reader)
+{
+	void *(*const work[])(void *) = {make_what_goes, read_what_goes, read_what_goes, collect};
+
+	put_fill(&t, "main", "f", 0, 8 * B, 1);
+	cr_assert_gt(race(work, 4), 20);
+	expect_clean(&t);
+}
+
+/* Each thread has its half of every block; the blocks are inherited, so the first write of either
+ * half copies the block. */
+static void *write_my_half(void *arg)
+{
+	struct block_work *w = arg;
+	uint64_t buf[HALF / sizeof(uint64_t)];
+
+	for (uint64_t block = 0; block < BLOCKS; block++) {
+		fill_stamp(buf, 2 * block + w->me, 7);
+		cr_assert_eq(cow_file_write(w->i, buf, (2 * block + w->me) * HALF, HALF, 0), 0);
+		w->done++;
+	}
+	return NULL;
+}
+
+Test(races, two_halves_of_one_unowned_block)
+{
+	const char *text = getenv("COWFS_RACE_SECONDS");
+	time_t end = time(NULL) + (text ? atoi(text) : 3);
+	uint64_t rounds[2 * BLOCKS], done = 0;
+
+	for (int n = 0; n == 0 || time(NULL) < end; n++) {
+		struct block_work w[2];
+		pthread_t threads[2];
+		struct cow_live *l;
+
+		branch_make(&t, "twice", "main");
+		l = live_of(&t, "twice");
+		for (unsigned k = 0; k < 2; k++) {
+			w[k] = (struct block_work){.i = path_get(l, "f", NULL), .me = k};
+			pthread_create(&threads[k], NULL, write_my_half, &w[k]);
+		}
+		for (unsigned k = 0; k < 2; k++) {
+			pthread_join(threads[k], NULL);
+			done += w[k].done;
+			cow_inode_put(w[k].i);
+		}
+		cow_live_put(l);
+		cr_assert_eq(check_halves("twice", rounds), 0);
+		for (unsigned half = 0; half < 2 * BLOCKS; half++)
+			cr_assert_eq(rounds[half], 7, "half %u was lost", half);
+		branch_drop(&t, "twice");
+	}
+	cr_assert_geq(done, 2 * BLOCKS);
 	expect_clean(&t);
 }

@@ -11,6 +11,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "store/timetext.h"
+
 #define NS_PER_S 1000000000ll
 
 struct unit {
@@ -132,86 +134,10 @@ bad:
 	return cow_hint(e, -EINVAL, "Write a number with a unit (ms, s, m, h, d, w), such as 90s.");
 }
 
-/* Exactly `n` digits in [low, high]; moves *p. */
-static bool take_digits(const char **p, int n, int low, int high, int *ret)
-{
-	int v = 0;
-
-	for (int k = 0; k < n; k++, (*p)++) {
-		if (!isdigit((unsigned char)**p))
-			return false;
-		v = v * 10 + (**p - '0');
-	}
-	*ret = v;
-	return v >= low && v <= high;
-}
-
-static bool take_char(const char **p, const char *set)
-{
-	if (!**p || !strchr(set, **p))
-		return false;
-	(*p)++;
-	return true;
-}
-
-static bool take_fraction(const char **p, int64_t *ret_ns)
-{
-	int64_t ns = 0, scale = NS_PER_S;
-
-	if (!isdigit((unsigned char)**p))
-		return false;
-	for (; isdigit((unsigned char)**p); (*p)++) {
-		scale /= 10;
-		ns += (**p - '0') * scale; /* beyond nanoseconds scale is 0 */
-	}
-	*ret_ns = ns;
-	return true;
-}
-
-/* "Z" or "+hh:mm"; seconds east of UTC. */
-static bool take_zone(const char **p, int *ret)
-{
-	int h, m, sign;
-
-	*ret = 0;
-	if (take_char(p, "Zz"))
-		return true;
-	sign = **p == '-' ? -1 : 1;
-	if (!take_char(p, "+-") || !take_digits(p, 2, 0, 23, &h) || !take_char(p, ":") ||
-	    !take_digits(p, 2, 0, 59, &m))
-		return false;
-	*ret = sign * (h * 3600 + m * 60);
-	return true;
-}
-
 cow_errno parse_time(const char *text, int64_t *ret_ns, struct cow_error *e)
 {
-	const char *p = text;
-	struct tm tm = {0}, back;
-	int year, month, zone;
-	int64_t ns = 0;
-	time_t t;
-
-	if (!take_digits(&p, 4, 1970, 2261, &year) || !take_char(&p, "-") ||
-	    !take_digits(&p, 2, 1, 12, &month) || !take_char(&p, "-") ||
-	    !take_digits(&p, 2, 1, 31, &tm.tm_mday) || !take_char(&p, "Tt ") ||
-	    !take_digits(&p, 2, 0, 23, &tm.tm_hour) || !take_char(&p, ":") ||
-	    !take_digits(&p, 2, 0, 59, &tm.tm_min) || !take_char(&p, ":") ||
-	    !take_digits(&p, 2, 0, 60, &tm.tm_sec))
-		goto bad;
-	if (take_char(&p, ".") && !take_fraction(&p, &ns))
-		goto bad;
-	if (!take_zone(&p, &zone) || *p)
-		goto bad;
-	tm.tm_year = year - 1900;
-	tm.tm_mon = month - 1;
-	back = tm;
-	t = timegm(&back);
-	if (back.tm_mon != tm.tm_mon) /* the 31st of a shorter month */
-		goto bad;
-	*ret_ns = (t - zone) * NS_PER_S + ns;
-	return 0;
-bad:
+	if (cow_time_parse(text, ret_ns))
+		return 0;
 	cow_fail(e, -EINVAL, "'%s' is not a time", text);
 	return cow_hint(e, -EINVAL, "Write it as RFC 3339, such as 2026-01-31T12:00:00Z.");
 }
@@ -247,13 +173,14 @@ cow_errno parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *
 
 void parse_time_format(int64_t ns, char *buf, size_t size)
 {
-	time_t s = (time_t)(ns / NS_PER_S);
+	int64_t rest = (ns % NS_PER_S + NS_PER_S) % NS_PER_S;
+	time_t s = (time_t)((ns - rest) / NS_PER_S);
 	struct tm tm;
 	char day[32];
 
 	gmtime_r(&s, &tm);
 	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, size, "%s.%03dZ", day, (int)(ns % NS_PER_S / 1000000));
+	snprintf(buf, size, "%s.%03dZ", day, (int)(rest / 1000000));
 }
 
 #define DISTANCE_MAX 32 /* bytes of a word worth comparing */

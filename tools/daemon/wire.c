@@ -117,7 +117,7 @@ cow_errno wire_error_read(const json_t *error, struct cow_error *e)
 	json_int_t number = json_integer_value(json_object_get(error, "errno"));
 	cow_errno r = number > 0 && number < 4096 ? -(cow_errno)number : -EPROTO;
 
-	cow_fail(e, r, "%s", message ? message : "the daemon gave no reason");
+	cow_fail(e, r, "%s", message && *message ? message : "the daemon gave no reason");
 	return hint && *hint ? cow_hint(e, r, "%s", hint) : r;
 }
 
