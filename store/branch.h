@@ -89,6 +89,21 @@ cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_e
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
 			    struct cow_error *e);
 
+/* The same for a branch that may be in use: the incarnation stays, and whoever works in its
+ * directory goes on there. Paths that name it by its old name lead nowhere any more. `settings`
+ * NULL = those it has. -EEXIST, -ENOENT, -EINVAL. */
+cow_errno cow_branch_rename_running(struct cow_store *s, const char *from, const char *to,
+				    const char *settings, struct cow_error *e);
+
+enum cow_branch_moved {
+	COW_MOVED_NOT,      /* the parent shows what this branch began with */
+	COW_MOVED_WRITTEN,  /* it was written to since */
+	COW_MOVED_REPLACED, /* it has other contents: reset, restored, promoted, deleted */
+};
+/* What became of the present state of the parent. When that is not known, WRITTEN. -ENOENT. */
+cow_errno cow_branch_moved(struct cow_store *s, const char *name, enum cow_branch_moved *ret,
+			   struct cow_error *e);
+
 /* Never refused because something was made from it. -ENOENT; -EBUSY files of it are open. Its
  * snapshots go with it; what others still see stays, the rest is freed in the background. */
 cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e);

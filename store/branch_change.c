@@ -310,8 +310,10 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 
 /* --- rename, settings --- */
 
-static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to,
-			       struct cow_error *e)
+/* `running`: whoever works in its directory goes on, so the incarnation stays, and is only shown
+ * under another name. */
+static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to, bool running,
+			       const char *settings, struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
@@ -321,32 +323,51 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 
 	if ((r = cow_branch_read(s, from, &b, e)) < 0 ||
 	    (r = cow_branch_must_be_free(s, to, e)) < 0 ||
-	    (r = cow_branch_must_be_closed(s, from, &b, e)) < 0)
+	    (!running && (r = cow_branch_must_be_closed(s, from, &b, e)) < 0))
 		return r;
 	old = b.incarnation;
-	if ((r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
+	if (!running && (r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
 		return r;
+	if (settings) {
+		free(b.settings);
+		if (!(b.settings = strdup(settings)))
+			return -ENOMEM;
+	}
 	cow_batch_del(&batch, k.b, k.len);
 	cow_branch_put(&batch, to, &b);
-	if ((r = cow_branch_keep_written(s, old)) < 0 || (r = cow_store_commit(s, &batch)) < 0)
+	if ((!running && (r = cow_branch_keep_written(s, old)) < 0) ||
+	    (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
-	cow_branch_retire(s, old);
+	if (!running)
+		cow_branch_retire(s, old);
 	return 0;
 }
 
-cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
-			    struct cow_error *e)
+static cow_errno rename_and_tell(struct cow_store *s, const char *from, const char *to,
+				 bool running, const char *settings, struct cow_error *e)
 {
 	cow_errno r;
 
 	pthread_mutex_lock(&s->admin);
-	r = rename_branch(s, from, to, e);
+	r = rename_branch(s, from, to, running, settings, e);
 	pthread_mutex_unlock(&s->admin);
 	if (r == 0) {
 		cow_branch_tell(s, from);
 		cow_branch_tell(s, to);
 	}
 	return r;
+}
+
+cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
+			    struct cow_error *e)
+{
+	return rename_and_tell(s, from, to, false, NULL, e);
+}
+
+cow_errno cow_branch_rename_running(struct cow_store *s, const char *from, const char *to,
+				    const char *settings, struct cow_error *e)
+{
+	return rename_and_tell(s, from, to, true, settings, e);
 }
 
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e)
@@ -379,4 +400,32 @@ cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const c
 	cow_branch_put(&batch, name, &b);
 	r = cow_store_commit(s, &batch);
 	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;
+}
+
+/* --- what became of the parent --- */
+
+cow_errno cow_branch_moved(struct cow_store *s, const char *name, enum cow_branch_moved *ret,
+			   struct cow_error *e)
+{
+	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
+	CLEANUP(cow_branch_release) struct cow_branch_rec p = {0};
+	char parent[COW_BRANCH_MAX + 1];
+	struct cow_lineage_rec own;
+	struct cow_live *l;
+	cow_errno r;
+	WITH_LOCK(&s->admin);
+
+	*ret = COW_MOVED_REPLACED;
+	if ((r = cow_branch_read(s, name, &b, e)) < 0)
+		return r;
+	if ((r = cow_lineage_get(s, b.lineage, &own)) < 0)
+		return cow_fail(e, r, "the lineage of %s is damaged", name);
+	if (cow_branch_by_id(s, b.parent_id, parent) < 0 ||
+	    cow_branch_read(s, parent, &p, NULL) < 0 || p.lineage != own.parent)
+		return 0;
+	l = cow_live_find(s, p.incarnation);
+	*ret = l && cow_head(l) == own.fork_epoch + 1 && !l->head_written ? COW_MOVED_NOT
+									  : COW_MOVED_WRITTEN;
+	cow_live_put(l);
+	return 0;
 }

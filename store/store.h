@@ -64,6 +64,11 @@ const char *cow_store_path(const struct cow_store *s);
 /* Make durable whatever any branch has written so far. */
 cow_errno cow_store_sync(struct cow_store *s);
 
+/* A small text that tools/ keeps in the map, durable when 0 is returned. *ret is allocated, NULL =
+ * there is none. `what`: up to 32 letters. */
+cow_errno cow_store_note_get(struct cow_store *s, const char *what, char **ret);
+cow_errno cow_store_note_put(struct cow_store *s, const char *what, const char *text);
+
 struct cow_store_stat {
 	uint64_t branches, snapshots, lineages;
 	uint64_t deleted;               /* branches that were deleted and can be had back */

@@ -158,7 +158,8 @@ daemon_pid() { cowfs -o json status | json pid; }
 clock_start() {
 	export COWFS_TEST_CLOCK=$T/clock
 	clock_set 0
-	cowfs() { LD_PRELOAD=$COWFS_BUILD/tests/lib/testclock.so "$COWFS" "$@"; }
+	CLOCK_PRELOAD=$COWFS_BUILD/tests/lib/testclock.so
+	cowfs() { LD_PRELOAD=$CLOCK_PRELOAD "$COWFS" "$@"; }
 }
 # clock_set SECONDS: that much after the real one. Written in place: it is mapped.
 clock_set() {

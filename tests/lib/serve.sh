@@ -3,7 +3,7 @@
 
 # serve_start [options of cowfs serve]: in the background, ready; sets $serve, its pid. Log: $T/serve.log
 serve_start() {
-	"$COWFS" serve --log-level debug "$@" >>"$T/serve.log" 2>&1 </dev/null &
+	LD_PRELOAD=${CLOCK_PRELOAD:-} "$COWFS" serve --log-level debug "$@" >>"$T/serve.log" 2>&1 </dev/null &
 	serve=$!
 	on_exit "serve_stop"
 	trap 'printf "FAIL: line %s: %s\n" "$LINENO" "$BASH_COMMAND" >&2; tail -n 60 "$T/serve.log" >&2' ERR

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/tmpstore.h"
@@ -47,6 +48,73 @@ static cow_errno reset(const char *name, const char *source)
 
 	cr_assert(r == 0 || strlen(e.text) > 0, "error %d without words", r);
 	return r;
+}
+
+/* A pool hands a branch over while its server runs in it. */
+Test(branch, renamed_while_running_keeps_its_incarnation_and_its_files_open)
+{
+	struct cow_error e = COW_ERROR_INIT;
+	struct cow_branch_info before = {0}, after = {0};
+	struct cow_live *l;
+	struct cow_inode *i;
+
+	branch_make(&t, "pool/1", "main");
+	l = live_of(&t, "pool/1");
+	i = path_get(l, "f", NULL);
+	cr_assert_eq(cow_inode_open(i, true), 0);
+	get("pool/1", &before);
+	cr_assert_eq(cow_branch_rename(t.s, "pool/1", "mine", &e), -EBUSY);
+	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "main", NULL, &e), -EEXIST);
+	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "mine", "{\"a\":1}", &e), 0, "%s",
+		     e.text);
+	get("mine", &after);
+	cr_assert_eq(after.incarnation, before.incarnation);
+	cr_assert_eq(after.id, before.id);
+	cr_assert_str_eq(after.settings, "{\"a\":1}");
+	cr_assert_not(cow_live_stale(l));
+	cr_assert_eq(cow_file_write(i, "TWO", 0, 3, 0), 0);
+	cow_inode_close(i, true);
+	cow_inode_put(i);
+	cow_live_put(l);
+	cow_branch_info_release(&before);
+	cow_branch_info_release(&after);
+	tmpstore_reopen(&t);
+	expect_text(&t, "mine", "f", "TWO");
+	expect_clean(&t);
+}
+
+Test(branch, knows_what_became_of_its_parent)
+{
+	struct cow_error e = COW_ERROR_INIT;
+	enum cow_branch_moved moved;
+
+	branch_make(&t, "a", "main");
+	branch_make(&t, "b", "a");
+	cr_assert_eq(cow_branch_moved(t.s, "b", &moved, &e), 0);
+	cr_assert_eq(moved, COW_MOVED_NOT);
+	put_text(&t, "a", "f", "two");
+	cr_assert_eq(cow_branch_moved(t.s, "b", &moved, &e), 0);
+	cr_assert_eq(moved, COW_MOVED_WRITTEN);
+	branch_make(&t, "c", "a");
+	cr_assert_eq(reset("a", NULL), 0);
+	cr_assert_eq(cow_branch_moved(t.s, "c", &moved, &e), 0);
+	cr_assert_eq(moved, COW_MOVED_REPLACED);
+	branch_drop(&t, "a");
+	cr_assert_eq(cow_branch_moved(t.s, "c", &moved, &e), 0);
+	cr_assert_eq(moved, COW_MOVED_REPLACED);
+}
+
+Test(branch, notes_are_kept)
+{
+	char *text;
+
+	cr_assert_eq(cow_store_note_get(t.s, "pools", &text), 0);
+	cr_assert_null(text);
+	cr_assert_eq(cow_store_note_put(t.s, "pools", "{}"), 0);
+	tmpstore_reopen(&t);
+	cr_assert_eq(cow_store_note_get(t.s, "pools", &text), 0);
+	cr_assert_str_eq(text, "{}");
+	free(text);
 }
 
 Test(branch, sees_the_parent_as_it_was)

@@ -12,6 +12,7 @@
 #include "tools/cli/branch_columns.h"
 #include "tools/daemon/branch_settings.h"
 #include "tools/pg/pg.h"
+#include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
 #include "tools/serve/client.h"
 
@@ -28,6 +29,8 @@ static const struct output_column record[] = {
     {"logical_size", "Logical", OUTPUT_BYTES, NULL},
     {"labels", "Labels", OUTPUT_LABELS, NULL},
     {"path", "Path", OUTPUT_TEXT, NULL},
+    {"reason", "Reason", OUTPUT_TEXT, NULL},
+    {"unlimited", "Without limits", OUTPUT_TEXT, NULL},
     {0},
 };
 const struct output_spec branch_record_spec = {.columns = record};
@@ -50,6 +53,56 @@ static json_t *create_args(const struct command_call *call)
 	return args;
 }
 
+/* Only what the answer needs: no look at the parent, no wait until serve has looked at all. */
+static int take_from_pool(struct command_call *call, const char *pool, json_t *settings,
+			  json_t **ret)
+{
+	const char *was, *path;
+	int r = command_ask(
+	    call, "pool.take",
+	    json_pack("{s:s,s:s,s:o}", "pool", pool, "name", call->argv[0], "settings", settings),
+	    ret);
+
+	was = r == 0 ? json_string_value(json_object_get(*ret, "was")) : NULL;
+	path = r == 0 ? json_string_value(json_object_get(*ret, "path")) : NULL;
+	if (!was) {
+		if (r == 0)
+			serve_nudge(call->store);
+		return r;
+	}
+	if (path)
+		pgplace_hand_over(call->store, was, call->argv[0], path);
+	if (serve_runs(call->store))
+		serve_call(call->store, "handed",
+			   json_pack("{s:s,s:s}", "from", was, "to", call->argv[0]), NULL, NULL);
+	return 0;
+}
+
+static int create_from_pool(struct command_call *call, const char *pool)
+{
+	static const char *const others[] = {"parent", "empty", "ephemeral", "if-not-exists"};
+	json_t *settings = json_object(), *result = NULL;
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && k < sizeof(others) / sizeof(others[0]); k++)
+		if (command_option(call, others[k]))
+			r = command_usage(call, "--from-pool and --%s exclude each other",
+					  others[k]);
+	if (r == 0)
+		r = branch_settings_read(call, settings);
+	if (r < 0) {
+		json_decref(settings);
+		return r;
+	}
+	r = take_from_pool(call, pool, settings, &result);
+	if (r == 0 && command_option(call, "seed"))
+		r = pg_seed(call, call->argv[0], command_option(call, "seed"));
+	if (r == 0)
+		r = output_print(&call->out, result, &branch_record_spec);
+	json_decref(result);
+	return r;
+}
+
 static int create_run(struct command_call *call)
 {
 	const char *seed = command_option(call, "seed");
@@ -64,6 +117,8 @@ static int create_run(struct command_call *call)
 		r = -errno;
 		return cow_fail(&call->error, r, "cannot read %s: %s", seed, strerror(-r));
 	}
+	if (command_option(call, "from-pool"))
+		return create_from_pool(call, command_option(call, "from-pool"));
 	args = create_args(call);
 	json_object_set_new(args, "settings", settings = json_object());
 	r = branch_settings_read(call, settings);
@@ -86,6 +141,7 @@ static int create_run(struct command_call *call)
 
 static const struct command_option create_options[] = {
     {"parent", 'p', "P", "NAME, NAME@SNAPSHOT, NAME@TIME or ^parent (default: the default branch)"},
+    {"from-pool", 0, "POOL", "take one that is made, and whose server runs; else make it now"},
     {"empty", 0, NULL, "start from nothing: a base of its own"},
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},

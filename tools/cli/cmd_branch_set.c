@@ -43,6 +43,7 @@ const struct command cmd_branch_set = {
     .name = "set",
     .summary = "change the settings of a branch",
     .usage = "NAME [--protected yes|no] [--suspend-timeout TIME] [--ttl TIME]",
+    .detail = "What is about its server holds from its next start on.",
     .example = "cowfs branch set main --protected yes --suspend-timeout never",
     .options = set_options,
     .min_args = 1,

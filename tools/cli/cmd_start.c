@@ -88,6 +88,8 @@ static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, un
 	if (r == 0)
 		r = pgbranch_start(b, &extra, timeout_ms, &call->error);
 	cow_pgconf_list_release(&extra);
+	if (r == 0 && b->unlimited[0])
+		fprintf(stderr, "note: %s runs without its limits: %s\n", b->name, b->unlimited);
 	return r;
 }
 

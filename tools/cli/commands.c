@@ -6,6 +6,7 @@
 const struct command_group command_groups[] = {
     {"branch", "branches", "Branches"},
     {"snapshot", "snapshots", "Snapshots"},
+    {"pool", "pools", "Pools of branches"},
     {"golden", NULL, "The golden image: one masked copy of production"},
     {0},
 };
@@ -46,6 +47,11 @@ const struct command *const command_table[] = {
     &cmd_branch_delete,
     &cmd_branch_undelete,
     &cmd_branch_purge,
+    &cmd_pool_create,
+    &cmd_pool_list,
+    &cmd_pool_get,
+    &cmd_pool_resize,
+    &cmd_pool_delete,
     &cmd_snapshot_create,
     &cmd_snapshot_list,
     &cmd_snapshot_delete,

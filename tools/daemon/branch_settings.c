@@ -2,10 +2,14 @@
 #include "tools/daemon/branch_settings.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "store/cleanup.h"
 #include "tools/cli/parse.h"
+#include "tools/pg/pgbranch.h"
+#include "tools/pg/pgprofile.h"
 
 static int64_t now_ns(void)
 {
@@ -94,15 +98,101 @@ static int read_clients(struct command_call *call, json_t *set)
 	return r;
 }
 
+static int read_sessions(struct command_call *call, json_t *set)
+{
+	const char *text = command_option(call, "suspend-idle-sessions");
+	json_t *value = json_null();
+
+	if (!text)
+		return 0;
+	if (strcmp(text, "yes") == 0 || strcmp(text, "no") == 0)
+		value = json_boolean(text[0] == 'y');
+	else if (strcmp(text, "default") != 0)
+		return command_usage(
+		    call, "--suspend-idle-sessions takes yes, no or default, not '%s'", text);
+	json_object_set_new(set, "suspend_idle_sessions", value);
+	return 0;
+}
+
+/* --- of its server --- */
+
+static int read_postgres(struct command_call *call, json_t *set)
+{
+	json_t *postgres = json_object();
+	const char *text;
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && (text = command_option_nth(call, "set", k)); k++) {
+		const char *equals = strchr(text, '=');
+		CLEANUP_FREE char *name = equals ? strndup(text, (size_t)(equals - text)) : NULL;
+
+		if (!name || !*name)
+			r = command_usage(call, "-c takes NAME=VALUE, not '%s'", text);
+		else
+			r = pgbranch_check_setting(name, equals + 1, true, &call->error);
+		if (r == 0 && json_object_set_new(postgres, name, json_string(equals + 1)) < 0)
+			r = command_usage(call, "'%s' is not text", text);
+	}
+	for (size_t k = 0; r == 0 && (text = command_option_nth(call, "unset", k)); k++)
+		json_object_set_new(postgres, text, json_null());
+	if (r == 0 && json_object_size(postgres))
+		json_object_set(set, "postgres", postgres);
+	json_decref(postgres);
+	return r;
+}
+
+static int read_profile(struct command_call *call, json_t *set)
+{
+	const char *text = command_option(call, "profile");
+
+	if (!text)
+		return 0;
+	if (strcmp(text, "default") != 0 && !pgprofile_find(text))
+		return command_usage(
+		    call, "--profile takes small, standard, inherit or default, not '%s'", text);
+	json_object_set_new(set, "profile",
+			    strcmp(text, "default") == 0 ? json_null() : json_string(text));
+	return 0;
+}
+
+static int read_resources(struct command_call *call, json_t *set)
+{
+	const char *memory = command_option(call, "memory"), *cpus = command_option(call, "cpus");
+	uint64_t bytes = 0;
+	double n = 0;
+	int r = 0;
+
+	if (memory && strcmp(memory, "default") == 0) {
+		json_object_set_new(set, "memory_bytes", json_null());
+	} else if (memory) {
+		if (strcmp(memory, "any") != 0)
+			r = parse_size(memory, &bytes, &call->error);
+		if (r == 0 && bytes && bytes < PGPROFILE_MEMORY_LEAST)
+			r = command_usage(call,
+					  "--memory %s is too little for a server: 32M is the "
+					  "least",
+					  memory);
+		json_object_set_new(set, "memory_bytes", json_integer((json_int_t)bytes));
+	}
+	if (r == 0 && cpus && strcmp(cpus, "default") == 0) {
+		json_object_set_new(set, "cpus", json_null());
+	} else if (r == 0 && cpus) {
+		if (strcmp(cpus, "any") != 0)
+			r = parse_cpus(cpus, &n, &call->error);
+		json_object_set_new(set, "cpus", json_real(n));
+	}
+	return r;
+}
+
 int branch_settings_read(struct command_call *call, json_t *set)
 {
-	int r = read_expiry(call, set);
+	static int (*const readers[])(struct command_call *, json_t *) = {
+	    read_expiry,  read_protected, read_suspend, read_sessions,
+	    read_clients, read_postgres,  read_profile, read_resources,
+	};
+	int r = 0;
 
-	if (r == 0)
-		r = read_protected(call, set);
-	if (r == 0)
-		r = read_suspend(call, set);
-	if (r == 0)
-		r = read_clients(call, set);
+	for (size_t k = 0; r == 0 && k < sizeof(readers) / sizeof(readers[0]); k++)
+		r = readers[k](call, set);
 	return r;
 }

@@ -2,7 +2,9 @@
 /* branch_settings: what a user may set on a branch, as options of commands.
  *
  * Kept in the settings of the branch: expires_at (RFC 3339), ttl_ms (to begin anew at a reset),
- * protected, suspend_timeout_ms (0 = never), max_connections. */
+ * protected, suspend_timeout_ms (0 = never), suspend_idle_sessions, max_connections; and of its
+ * server profile, memory_bytes (0 = any), cpus (0 = any), postgres ({NAME: VALUE}). What is not
+ * there is as the configuration says. */
 #pragma once
 #include "tools/cli/command.h"
 
@@ -15,8 +17,15 @@
 #define BRANCH_SETTINGS_OTHERS                                                                     \
 	{"protected", 0, "yes|no", "never expires, is not reset or deleted without --force"},      \
 	    {"suspend-timeout", 0, "TIME", "idle time until it falls asleep; never, or default"},  \
+	    {"suspend-idle-sessions", 0, "yes|no",                                                 \
+	     "sleep also under clients that run nothing; or default"},                             \
+	    {"max-connections", 0, "N", "most clients at once behind cowfs serve; or default"},    \
+	    {"set", 'c', "NAME=VALUE", "a setting of its server, kept; may be repeated"},          \
+	    {"unset", 0, "NAME", "take back a setting that -c made; may be repeated"},             \
+	    {"profile", 0, "P", "memory of its server: small, standard, inherit; or default"},     \
+	    {"memory", 0, "SIZE", "most memory of its server (cgroup v2); any, or default"},       \
 	{                                                                                          \
-		"max-connections", 0, "N", "most clients at once behind cowfs serve; or default"   \
+		"cpus", 0, "N", "most processors of its server (cgroup v2); any, or default"       \
 	}
 
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */

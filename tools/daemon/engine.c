@@ -16,8 +16,8 @@
 #define PUSH_PAGES_MS 2000
 
 static const struct engine_verb *const tables[] = {
-    engine_verbs_branch, engine_verbs_deleted, engine_verbs_snapshot, engine_verbs_space,
-    engine_verbs_verify, engine_verbs_status,  engine_verbs_import,
+    engine_verbs_branch, engine_verbs_deleted, engine_verbs_pool,   engine_verbs_snapshot,
+    engine_verbs_space,  engine_verbs_verify,  engine_verbs_status, engine_verbs_import,
 };
 
 const struct engine_verb *engine_find(const char *name)

@@ -46,6 +46,7 @@ struct engine_verb {
 /* One table per file of verbs, joined in engine.c. */
 extern const struct engine_verb engine_verbs_branch[];   /* verb_branch.c */
 extern const struct engine_verb engine_verbs_deleted[];  /* verb_deleted.c */
+extern const struct engine_verb engine_verbs_pool[];     /* verb_pool.c */
 extern const struct engine_verb engine_verbs_snapshot[]; /* verb_snapshot.c */
 extern const struct engine_verb engine_verbs_space[];    /* verb_space.c */
 extern const struct engine_verb engine_verbs_verify[];   /* verb_verify.c */

@@ -14,6 +14,7 @@
 #include "tools/daemon/engine.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/verb_deleted.h"
+#include "tools/daemon/verb_pool.h"
 #include "tools/cli/parse.h"
 #include "tools/pg/running.h"
 
@@ -65,6 +66,20 @@ static cow_errno resolve_parent(struct engine *g, const char *reference, char *b
 	return r;
 }
 
+#define OWN_MAX 4000 /* bytes, as text: it goes onto one command line (pgbranch.h) */
+
+static cow_errno check_own(const json_t *settings, struct cow_error *e)
+{
+	char *text =
+	    json_dumps(json_object_get(settings, "postgres"), JSON_COMPACT | JSON_ENCODE_ANY);
+	size_t n = text ? strlen(text) : 0;
+
+	free(text);
+	return n <= OWN_MAX ? 0
+			    : cow_fail(e, -EINVAL, "the settings of a server take %d bytes at most",
+				       OWN_MAX);
+}
+
 /* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -91,6 +106,11 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 		return r;
 	if (how.empty && how.parent)
 		return cow_fail(e, -EINVAL, "an empty branch has no parent");
+	r = check_own(settings, e);
+	if (r == 0)
+		r = pool_check_name(how.name, e);
+	if (r < 0)
+		return r;
 	if (settings)
 		how.settings = text = json_dumps(settings, JSON_COMPACT);
 	if (engine_flag(args, "if_not_exists") && branch_exists(g, how.name)) {
@@ -125,7 +145,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 struct listing {
 	struct engine *g;
 	json_t *branches;
-	bool space, all;
+	bool space, all, pools;
 	int64_t started_ms;
 	uint64_t unmeasured;
 };
@@ -141,9 +161,15 @@ static int64_t now_ms(void)
 static int add_branch(const struct cow_branch_info *b, void *arg)
 {
 	struct listing *l = arg;
+	bool member = pool_is_member(b->name);
 	bool measure = l->space && (l->all || now_ms() - l->started_ms < MEASURE_MS);
-	json_t *o = branch_json(l->g, b, measure);
+	json_t *o;
 
+	if (member && !l->pools)
+		return 0;
+	o = branch_json(l->g, b, measure);
+	if (member)
+		pool_describe(l->g, o);
 	if (l->space && !measure) {
 		json_object_set_new(o, "unique_bytes", json_null());
 		json_object_set_new(o, "logical_size", json_null());
@@ -152,7 +178,8 @@ static int add_branch(const struct cow_branch_info *b, void *arg)
 	return json_array_append_new(l->branches, o) < 0 ? -ENOMEM : 0;
 }
 
-/* {space?: bool, all?: bool} -> {branches, unmeasured: how many were left out} */
+/* {space?: bool, all?: measure all, pools?: members of pools too} -> {branches, unmeasured: how
+ * many were left out} */
 static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	struct listing l = {
@@ -160,6 +187,7 @@ static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct
 	    .branches = json_array(),
 	    .space = engine_flag(args, "space"),
 	    .all = engine_flag(args, "all"),
+	    .pools = engine_flag(args, "pools"),
 	    .started_ms = now_ms(),
 	};
 	cow_errno r = cow_branch_each(g->store, add_branch, &l);
@@ -200,6 +228,8 @@ static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **re
 
 	if (r == 0)
 		r = engine_text(args, "to", &to, e);
+	if (r == 0)
+		r = pool_check_name(to, e);
 	if (r == 0)
 		r = running_refuse(g, from, "rename", e);
 	if (r == 0)
@@ -291,11 +321,28 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
+/* null removes a key; an object goes into the one that is there. */
+static void merge(json_t *into, json_t *change)
+{
+	const char *key;
+	json_t *v, *old;
+
+	json_object_foreach (change, key, v) {
+		old = json_object_get(into, key);
+		if (json_is_null(v))
+			json_object_del(into, key);
+		else if (json_is_object(v) && json_is_object(old))
+			merge(old, v);
+		else
+			json_object_set(into, key, v);
+	}
+}
+
 /* {name, set: {...}}: merge into the settings; null removes a key */
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
-	json_t *change = json_object_get(args, "set"), *merged, *v;
-	const char *name, *key;
+	json_t *change = json_object_get(args, "set"), *merged;
+	const char *name;
 	char *text;
 	cow_errno r = engine_text(args, "name", &name, e);
 
@@ -306,14 +353,11 @@ static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, st
 	if (r < 0)
 		return r;
 	merged = json_object_get(*ret, "settings");
-	json_object_foreach (change, key, v) {
-		if (json_is_null(v))
-			json_object_del(merged, key);
-		else
-			json_object_set(merged, key, v);
-	}
+	merge(merged, change);
 	text = json_dumps(merged, JSON_COMPACT);
-	r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
+	r = check_own(merged, e);
+	if (r == 0)
+		r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
 	free(text);
 	json_decref(*ret);
 	*ret = NULL;

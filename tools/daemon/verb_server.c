@@ -13,6 +13,8 @@
 
 #include "store/branch.h"
 #include "store/cleanup.h"
+#include "store/log.h"
+#include "tools/daemon/branch_limits.h"
 #include "tools/daemon/json_text.h"
 #include "tools/pg/pgplace.h"
 
@@ -138,6 +140,33 @@ static int note_default(const struct cow_branch_info *b, void *arg)
 	return b->is_default;
 }
 
+/* What the branch says about its server, else the configuration. A slip in that file is no reason
+ * for not waking anybody. */
+static json_t *server_settings(struct engine *g, const struct cow_branch_info *b)
+{
+	json_t *s = json_loads(b->settings ? b->settings : "{}", 0, NULL), *v;
+	struct cow_error e = COW_ERROR_INIT;
+	json_t *o = json_object();
+	struct branch_limits all;
+	char *own = NULL;
+
+	if (branch_limits_read(g, &all, &e) < 0)
+		cow_log_warn("%s; servers start without it", e.text);
+	v = json_object_get(s, "postgres");
+	own = json_is_object(v) ? json_dumps(v, JSON_COMPACT) : NULL;
+	json_object_set_new(o, "postgres", json_text(own));
+	free(own);
+	v = json_object_get(s, "profile");
+	json_object_set_new(o, "profile", v ? json_incref(v) : json_text(all.profile));
+	v = json_object_get(s, "memory_bytes");
+	json_object_set_new(o, "memory_bytes", v ? json_incref(v) : json_count(all.memory_bytes));
+	v = json_object_get(s, "cpus");
+	json_object_set_new(o, "cpus", v ? json_incref(v) : json_real(all.cpus));
+	json_object_set_new(o, "base", json_boolean(b->parent_id == 0));
+	json_decref(s);
+	return o;
+}
+
 cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	int wanted = (int)json_integer_value(json_object_get(args, "port")), port = 0;
@@ -146,6 +175,7 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 	const char *name;
 	bool mounted;
 	char standard[COW_BRANCH_MAX + 1] = "";
+	json_t *place;
 	cow_errno r = 0;
 
 	name = engine_text_or_null(args, "name");
@@ -159,13 +189,16 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
+	*ret = server_settings(g, &b);
 	mounted = engine_mountpoint(g, mountpoint, sizeof(mountpoint));
 	snprintf(path, sizeof(path), "%s/%s", mountpoint, b.name);
-	*ret = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
-			 json_text(mounted ? path : NULL), "port", port_in(b.settings), "ephemeral",
-			 b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
-			 json_count(cow_branch_open_files(g->store, name)), "writers",
-			 json_count(cow_branch_open_writers(g->store, name)));
+	place = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
+			  json_text(mounted ? path : NULL), "port", port_in(b.settings),
+			  "ephemeral", b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
+			  json_count(cow_branch_open_files(g->store, name)), "writers",
+			  json_count(cow_branch_open_writers(g->store, name)));
+	json_object_update(*ret, place);
+	json_decref(place);
 	cow_branch_info_release(&b);
 	return *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for an answer");
 }

@@ -3,7 +3,8 @@
 #include "tools/daemon/engine.h"
 
 /* {name? (missing = the default branch), choose_port?: bool, port?: int} -> {branch, path (null =
- * not mounted), port (0 = none yet), ephemeral, poisoned, lost, files, writers}. With choose_port
+ * not mounted), port (0 = none yet), ephemeral, poisoned, lost, files, writers, base, profile
+ * ("" = by default), memory_bytes, cpus (0 = any), postgres (settings as text)}. With choose_port
  * the branch has a port afterwards, for ever: `port` or a free one. -EEXIST another branch has that
  * port. */
 cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "store/cleanup.h"
@@ -98,6 +99,26 @@ cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_err
 		 "the server runs with %s=off: the point might not survive crash recovery",
 		 PQgetvalue(res, 0, 0));
 	return cow_hint(e, -EPERM, "Stop the server first, or set %s=on.", PQgetvalue(res, 0, 0));
+}
+
+cow_errno cow_pg_idle_ms(const struct pg_address *at, uint64_t *ret, struct cow_error *e)
+{
+	CLEANUP(pg_finish) PGconn *c = NULL;
+	CLEANUP(pg_clear) PGresult *res = NULL;
+	cow_errno r = pg_dial(at, &c, e);
+
+	if (r < 0)
+		return r;
+	/* A state that is not known (track_activities off) counts as activity. */
+	res = PQexec(c, "SELECT coalesce(min(CASE WHEN state = 'idle' THEN greatest(0, "
+			"extract(epoch FROM clock_timestamp() - state_change) * 1000) "
+			"ELSE 0 END), 1e15)::bigint FROM pg_catalog.pg_stat_activity WHERE "
+			"backend_type IN ('client backend', 'walsender') AND pid <> "
+			"pg_catalog.pg_backend_pid()");
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+		return pg_said(e, -EPERM, "look at the sessions", PQresultErrorMessage(res));
+	*ret = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+	return 0;
 }
 
 /* --- sessions --- */

@@ -6,6 +6,7 @@
  * (pgserver.h). Connections are made as the calling user; errors carry the server's own words. */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "store/error.h"
 
@@ -37,6 +38,11 @@ cow_errno cow_pg_checkpoint(const struct pg_address *at, struct cow_error *e);
 /* 0: a point of the branch may be taken while this server runs. -EPERM: fsync or full_page_writes
  * is off, the reason and the remedy are in `e`. -ECONNREFUSED cannot connect. */
 cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_error *e);
+
+/* Milliseconds since any client of this server did anything: ran a statement, ended one, connected.
+ * 0: one is at it, or has a transaction open. Without clients a very long time. -ECONNREFUSED,
+ * -EPERM. */
+cow_errno cow_pg_idle_ms(const struct pg_address *at, uint64_t *ret, struct cow_error *e);
 
 /* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
  * its server for that time when it does not run. On failure nothing of the file has happened, and

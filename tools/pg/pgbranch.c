@@ -18,12 +18,21 @@
 #include "store/cleanup.h"
 #include "store/os.h"
 #include "tools/daemon/json_text.h"
-#include "tools/cli/parse.h"
+#include "tools/daemon/verb_pool.h"
 #include "tools/pg/pgbin.h"
+#include "tools/pg/pgcgroup.h"
 #include "tools/pg/pgplace.h"
+#include "tools/pg/pgprofile.h"
 #include "tools/serve/client.h"
 
 /* --- finding --- */
+
+static void copy_text(const json_t *o, const char *key, char *ret, size_t size)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+
+	snprintf(ret, size, "%s", text ? text : "");
+}
 
 static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbranch *ret)
 {
@@ -36,6 +45,11 @@ static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbran
 	ret->ephemeral = json_is_true(json_object_get(a, "ephemeral"));
 	ret->poisoned = json_is_true(json_object_get(a, "poisoned"));
 	ret->lost = json_is_true(json_object_get(a, "lost"));
+	ret->base = json_is_true(json_object_get(a, "base"));
+	ret->memory_bytes = (uint64_t)json_integer_value(json_object_get(a, "memory_bytes"));
+	ret->cpus = json_number_value(json_object_get(a, "cpus"));
+	copy_text(a, "profile", ret->profile, sizeof(ret->profile));
+	copy_text(a, "postgres", ret->own, sizeof(ret->own));
 	if (path) {
 		snprintf(ret->pgdata, sizeof(ret->pgdata), "%s", path);
 		return 0;
@@ -68,12 +82,9 @@ static void owner_name(uid_t uid, char *buf, size_t size)
 /* Where the server that runs can be reached. */
 static void note_running(const char *store, struct pgbranch *b)
 {
-	char hidden[sizeof(b->socket_dir) + 8];
-
 	if (b->state.port)
 		b->port = b->state.port;
-	pgplace_private_dir(b->socket_dir, hidden, sizeof(hidden));
-	b->served = strcmp(b->state.socket_dir, hidden) == 0;
+	b->served = strcmp(b->state.listens, PGPLACE_PRIVATE_HOST) == 0;
 	if (b->served && serve_runs(store))
 		return;
 	if (b->state.socket_dir[0])
@@ -221,24 +232,6 @@ static char *read_conf(const struct pgbranch *b)
 	return fclose(f) == 0 ? buf : NULL;
 }
 
-/* A production server's shared_buffers may be more than this machine has. */
-static cow_errno fit_memory(const char *conf, struct cow_pgconf_list *l)
-{
-	uint64_t quarter = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
-	uint64_t asked;
-	char text[64];
-
-	if (!cow_pgconf_get(conf, "shared_buffers", text, sizeof(text)) ||
-	    parse_size(text, &asked, NULL) < 0)
-		return 0;
-	if (isdigit((unsigned char)text[strlen(text) - 1]))
-		asked *= 8192; /* a bare number counts blocks */
-	if (asked <= quarter)
-		return 0;
-	snprintf(text, sizeof(text), "%lluMB", (unsigned long long)(quarter >> 20));
-	return cow_pgconf_list_set(l, "shared_buffers", text);
-}
-
 static bool has_in_place(const struct pgbranch *b)
 {
 	char path[PATH_MAX * 2];
@@ -253,6 +246,13 @@ static bool has_in_place(const struct pgbranch *b)
 	if (d)
 		closedir(d);
 	return found;
+}
+
+static const struct pgprofile *profile_of(const struct pgbranch *b)
+{
+	const struct pgprofile *p = pgprofile_find(b->profile);
+
+	return p ? p : pgprofile_default(b->base);
 }
 
 static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
@@ -278,15 +278,16 @@ static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
 	    cow_pgcontrol_decode(raw, sizeof(raw), &control, NULL) == 0)
 		facts.control = &control;
 	r = cow_pgconf_override(&facts, l);
-	return r < 0 ? r : fit_memory(conf, l);
+	return r < 0 ? r : pgprofile_apply(profile_of(b), conf, l);
 }
 
 /* Where this server is: only cowfs knows, so these are not for the user. */
-static cow_errno place(const struct pgbranch *b, const char *socket_dir, struct cow_pgconf_list *l)
+static cow_errno place(const struct pgbranch *b, const char *pgdata, const char *socket_dir,
+		       struct cow_pgconf_list *l)
 {
 	char port[16], cluster[64];
 	const char *const rows[][2] = {
-	    {"data_directory", b->pgdata},
+	    {"data_directory", pgdata},
 	    {"cluster_name", cluster},
 	    {"port", port},
 	    {"listen_addresses", b->served ? PGPLACE_PRIVATE_HOST : PGPLACE_PUBLIC_HOST},
@@ -302,40 +303,79 @@ static cow_errno place(const struct pgbranch *b, const char *socket_dir, struct 
 	return r;
 }
 
-static cow_errno add_extra(const struct pgbranch *b, const struct cow_pgconf_list *extra,
-			   struct cow_pgconf_list *l, struct cow_error *e)
+cow_errno pgbranch_check_setting(const char *name, const char *value, bool ephemeral,
+				 struct cow_error *e)
 {
 	static const char *const fixed[] = {"data_directory", "config_file", "port",
 					    "unix_socket_directories"};
 	static const char *const needed[] = {"fsync", "full_page_writes"};
+
+	for (size_t k = 0; k < sizeof(fixed) / sizeof(fixed[0]); k++)
+		if (strcasecmp(name, fixed[k]) == 0)
+			return cow_fail(e, -EINVAL, "%s is chosen by cowfs", name);
+	for (size_t k = 0; k < sizeof(needed) / sizeof(needed[0]); k++) {
+		if (strcasecmp(name, needed[k]) != 0 || !cow_pgconf_is_off(value) || ephemeral)
+			continue;
+		cow_fail(e, -EINVAL, "%s=off is refused: snapshots of a running branch rest on it",
+			 name);
+		return cow_hint(e, -EINVAL, "A branch made with --ephemeral may have it.");
+	}
+	return 0;
+}
+
+static cow_errno add_one(const struct pgbranch *b, const char *name, const char *value,
+			 struct cow_pgconf_list *l, struct cow_error *e)
+{
+	cow_errno r = pgbranch_check_setting(name, value, b->ephemeral, e);
+
+	if (r < 0)
+		return r;
+	r = cow_pgconf_list_set(l, name, value);
+	return r < 0 ? cow_fail(e, r, "no memory for settings") : 0;
+}
+
+/* Those that are kept with the branch, then those of this start. */
+static cow_errno add_extra(const struct pgbranch *b, const struct cow_pgconf_list *extra,
+			   struct cow_pgconf_list *l, struct cow_error *e)
+{
+	json_t *own = json_loads(b->own, 0, NULL), *v;
+	const char *name;
 	cow_errno r = 0;
 
-	for (size_t k = 0; r == 0 && k < extra->n; k++) {
-		const struct cow_pgconf_item *i = &extra->items[k];
-
-		for (size_t f = 0; f < sizeof(fixed) / sizeof(fixed[0]); f++)
-			if (strcasecmp(i->name, fixed[f]) == 0)
-				return cow_fail(e, -EINVAL, "%s is chosen by cowfs", i->name);
-		for (size_t f = 0; f < sizeof(needed) / sizeof(needed[0]); f++) {
-			if (strcasecmp(i->name, needed[f]) != 0 || !cow_pgconf_is_off(i->value) ||
-			    b->ephemeral)
-				continue;
-			cow_fail(e, -EINVAL,
-				 "%s=off is refused: snapshots of a running branch rest on it",
-				 i->name);
-			return cow_hint(e, -EINVAL, "A branch made with --ephemeral may have it.");
-		}
-		r = cow_pgconf_list_set(l, i->name, i->value);
-	}
-	return r < 0 ? cow_fail(e, r, "no memory for settings") : 0;
+	json_object_foreach (own, name, v)
+		if (r == 0 && json_is_string(v))
+			r = add_one(b, name, json_string_value(v), l, e);
+	for (size_t k = 0; r == 0 && k < extra->n; k++)
+		r = add_one(b, extra->items[k].name, extra->items[k].value, l, e);
+	json_decref(own);
+	return r;
 }
 
 /* --- starting --- */
 
+/* The group that limits its server; 0 = none. Limits that cannot be had are no reason not to run:
+ * whoever set them is told. */
+static int enter_group(struct pgbranch *b)
+{
+	struct cow_error e = COW_ERROR_INIT;
+	char base[PATH_MAX], slug[PGPLACE_SLUG];
+	int fd = 0;
+
+	b->unlimited[0] = '\0';
+	if (!b->memory_bytes && !(b->cpus > 0))
+		return 0;
+	pgplace_slug(b->name, slug);
+	if (pgcgroup_base(base, sizeof(base), &e) < 0 ||
+	    pgcgroup_open(base, slug, b->memory_bytes, b->cpus, &fd, &e) < 0)
+		snprintf(b->unlimited, sizeof(b->unlimited), "%.*s", (int)sizeof(b->unlimited) - 1,
+			 e.text);
+	return fd;
+}
+
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e)
 {
-	char socket_dir[sizeof(b->socket_dir) + 8];
+	char socket_dir[sizeof(b->socket_dir) + 8], link[128];
 	struct cow_pgconf_list l = {0};
 	struct pgserver_start how = {.pgdata = b->pgdata,
 				     .bindir = b->bindir,
@@ -362,15 +402,26 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 	r = pgplace_make(b->pgdata, b->socket_dir, b->log, e);
 	if (r == 0 && b->served)
 		r = pgplace_make_private(b->pgdata, socket_dir, e);
+	if (r == 0 && b->served && pool_is_member(b->name)) {
+		pgplace_data_link(socket_dir, link, sizeof(link));
+		how.pgdata = link;
+		r = pgplace_link_data(socket_dir, b->pgdata);
+		if (r < 0)
+			cow_fail(e, r, "cannot make %s: %s", link, strerror(-r));
+	}
 	if (r < 0)
 		return r;
 	r = ours(b, &l);
 	if (r == 0)
-		r = place(b, socket_dir, &l);
+		r = place(b, how.pgdata, socket_dir, &l);
 	r = r < 0 ? cow_fail(e, r, "cannot make the settings of the server: %s", strerror(-r))
 		  : add_extra(b, extra, &l, e);
-	if (r == 0)
+	if (r == 0) {
+		how.group = enter_group(b);
 		r = pgserver_start(&how, &b->state, e);
+	}
+	if (how.group > 0)
+		close(how.group);
 	cow_pgconf_list_release(&l);
 	return r;
 }

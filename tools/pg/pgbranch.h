@@ -22,6 +22,12 @@ struct pgbranch {
 	int major;
 	uint64_t writers;               /* files of the branch that are open for writing */
 	bool ephemeral, poisoned, lost; /* as in store/branch.h */
+	bool base;                      /* was made from nothing */
+	char profile[32];               /* pgprofile.h; "" = by default */
+	char own[4096];        /* settings kept with it: {NAME: VALUE} as text; "" = none */
+	uint64_t memory_bytes; /* most of its server; 0 = any */
+	double cpus;           /* the same */
+	char unlimited[256];   /* after a start: why these two could not be had; "" = they could */
 	/* Behind the proxy: listens where only cowfs serve connects to. `host` and `socket_dir` are
 	 * where clients connect to: the proxy, or the server itself when no proxy runs any more. */
 	bool served;
@@ -41,6 +47,10 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 
 /* Fill `bindir`; `given` may be NULL. */
 cow_errno pgbranch_find_programs(struct pgbranch *b, const char *given, struct cow_error *e);
+
+/* May a user choose this setting of a server? -EINVAL with the reason. */
+cow_errno pgbranch_check_setting(const char *name, const char *value, bool ephemeral,
+				 struct cow_error *e);
 
 /* Wait until nobody has files of the branch open for writing: the kernel closes those of a server
  * that ended a moment later. -EBUSY somebody still has after 5 s: a server that cannot be seen from

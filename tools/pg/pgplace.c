@@ -181,6 +181,36 @@ void pgplace_private_dir(const char *socket_dir, char *ret, size_t size)
 	snprintf(ret, size, "%s/" PRIVATE_DIR, socket_dir);
 }
 
+void pgplace_data_link(const char *private_dir, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/data", private_dir);
+}
+
+cow_errno pgplace_link_data(const char *private_dir, const char *pgdata)
+{
+	char link[128], fresh[140];
+
+	pgplace_data_link(private_dir, link, sizeof(link));
+	snprintf(fresh, sizeof(fresh), "%s.new", link);
+	unlink(fresh);
+	if (symlink(pgdata, fresh) < 0)
+		return -errno;
+	return rename(fresh, link) < 0 ? -errno : 0;
+}
+
+void pgplace_hand_over(const char *store, const char *from, const char *to, const char *pgdata)
+{
+	char sockets[108], private[124], log[PATH_MAX], fresh[PATH_MAX];
+
+	if (pgplace_fill(store, from, sockets, sizeof(sockets), log, sizeof(log), NULL) < 0)
+		return;
+	pgplace_private_dir(sockets, private, sizeof(private));
+	if (access(private, F_OK) == 0)
+		pgplace_link_data(private, pgdata);
+	if (pgplace_fill(store, to, sockets, sizeof(sockets), fresh, sizeof(fresh), NULL) == 0)
+		rename(log, fresh);
+}
+
 bool pgplace_port_free(const char *host, int port)
 {
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

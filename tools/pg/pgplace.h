@@ -42,5 +42,15 @@ cow_errno pgplace_make_private(const char *pgdata, const char *dir, struct cow_e
 /* Sockets of such a server: a directory in the public one. `ret` of at least 108 bytes. */
 void pgplace_private_dir(const char *socket_dir, char *ret, size_t size);
 
+/* A server that may be handed over under another name (a member of a pool) is told this path for
+ * its data: a link in its private directory. It reads its configuration by that path for as long as
+ * it lives. `ret` of at least 128 bytes. */
+void pgplace_data_link(const char *private_dir, char *ret, size_t size);
+/* Make it lead to `pgdata`, instead of where it led before. -errno. */
+cow_errno pgplace_link_data(const char *private_dir, const char *pgdata);
+/* The branch `from` is `to` now, and is at `pgdata`: its server and its log follow. What cannot be
+ * done is left; the server goes on. */
+void pgplace_hand_over(const char *store, const char *from, const char *to, const char *pgdata);
+
 /* Could a server listen on this port of `host` (dotted) now? */
 bool pgplace_port_free(const char *host, int port);

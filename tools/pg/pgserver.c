@@ -136,6 +136,10 @@ static void run_postgres(const struct pgserver_start *how, char **argv, int log)
 	int null = open("/dev/null", O_RDONLY);
 
 	setsid();
+	/* As root: the group is not the owner's. */
+	if (how->group > 0 && write(how->group, "0", 1) < 0)
+		dprintf(log, "cannot enter the group that limits this server: %s\n",
+			strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);

@@ -17,6 +17,7 @@ struct pgserver_start {
 	const char *socket_dir; /* exists, and the owner of pgdata may write into it */
 	int port;
 	const struct cow_pgconf_list *settings; /* each becomes -c name=value, in order */
+	int group; /* cgroup.procs of the group it runs in (pgcgroup.h); 0 = that of the caller */
 	unsigned timeout_ms;
 };
 

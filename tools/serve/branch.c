@@ -18,13 +18,10 @@
 #include "tools/serve/conn.h"
 #include "tools/serve/job.h"
 
-#define STOP_MS 60000u   /* a fast shutdown writes a checkpoint; then we look again */
 #define FAILURES_MAX 3u  /* in a row */
 #define PROVEN_MS 60000u /* a server that ran for so long did not fail to start */
 
 /* --- being there --- */
-
-static void on_rest(evutil_socket_t fd, short what, void *arg);
 
 struct serve_branch *serve_branch_new(struct serve *s, const char *name)
 {
@@ -39,7 +36,7 @@ struct serve_branch *serve_branch_new(struct serve *s, const char *name)
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	TAILQ_INIT(&b->waiting);
 	TAILQ_INIT(&b->asks);
-	b->rest = evtimer_new(s->base, on_rest, b);
+	b->rest = evtimer_new(s->base, serve_on_rest, b);
 	if (!b->rest) {
 		free(b);
 		return NULL;
@@ -138,6 +135,23 @@ struct serve_branch *serve_branch_match(struct serve *s, const char *name)
 	return found;
 }
 
+void serve_branch_rename(struct serve_branch *b, const char *name)
+{
+	cow_log_info("%s is %s now", b->name, name);
+	/* Its sockets are elsewhere: where, the next sync tells. */
+	serve_unlisten_local(b);
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	b->socket_dir[0] = b->log[0] = b->pool[0] = '\0';
+	b->pool_ready = b->pool_stale = false;
+	b->serve->sync_void |= b->serve->syncing;
+}
+
+bool serve_branch_is_down(const struct serve_branch *b)
+{
+	return !b->launched && (b->state == SERVE_SUSPENDED || b->state == SERVE_STOPPED ||
+				b->state == SERVE_FAILED);
+}
+
 /* --- its server --- */
 
 bool serve_branch_is_direct(const struct serve_branch *b)
@@ -197,11 +211,29 @@ static void note_crash(struct serve_branch *b, int status)
 	b->failures++;
 }
 
+/* A server that was handed over by a pool had its sockets under its name there. */
+static void drop_old_place(const struct serve_branch *b)
+{
+	size_t n = strlen(b->socket_dir);
+	char path[sizeof(b->server_sockets) + 8];
+
+	if (!b->server_sockets[0] || !n || strncmp(b->server_sockets, b->socket_dir, n) == 0)
+		return;
+	snprintf(path, sizeof(path), "%s/data", b->server_sockets);
+	unlink(path);
+	rmdir(b->server_sockets);
+	snprintf(path, sizeof(path), "%s", b->server_sockets);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+}
+
 void serve_branch_exited(struct serve_branch *b, int status)
 {
 	bool asked = b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
 
+	drop_old_place(b);
 	forget_server(b);
+	serve_work_forget_group(b->name);
 	if (b->started_ms && serve_now_ms() - b->started_ms >= PROVEN_MS)
 		b->failures = 0;
 	if (!asked && status > 0)
@@ -240,6 +272,13 @@ void serve_branch_adopt(struct serve_branch *b, const json_t *server)
 
 /* --- starting --- */
 
+static void note_limits(struct serve_branch *b, const char *why)
+{
+	snprintf(b->unlimited, sizeof(b->unlimited), "%s", why ? why : "");
+	if (b->unlimited[0])
+		cow_log_warn("%s runs without its limits: %s", b->name, b->unlimited);
+}
+
 static void started(struct serve *s, void *arg, cow_errno r, const json_t *server,
 		    const struct cow_error *e)
 {
@@ -252,6 +291,7 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 		b->starts++;
 		b->reason = (struct cow_error)COW_ERROR_INIT;
 		b->start_took_ms = (int)json_integer_value(json_object_get(server, "start_ms"));
+		note_limits(b, json_string_value(json_object_get(server, "unlimited")));
 		cow_log_info("%s: postgres (pid %d) runs after %d ms", b->name, (int)b->pid,
 			     b->start_took_ms);
 		serve_branch_event(b, SERVE_STARTED, NULL);
@@ -275,6 +315,16 @@ static bool occupies(const struct serve_branch *b)
 {
 	return b->launched || b->state == SERVE_RUNNING || b->state == SERVE_IDLE ||
 	       b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
+}
+
+bool serve_has_room(const struct serve *s)
+{
+	const struct serve_branch *b;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (b, &s->branches, link)
+		n += occupies(b) || b->queued;
+	return !s->o->max_running || n < s->o->max_running;
 }
 
 /* Room for one more server? Otherwise somebody is sent to sleep, and we are called again. */
@@ -323,45 +373,6 @@ static void begin_start(struct serve_branch *b)
 	TAILQ_INSERT_TAIL(&b->serve->starts, b, start_link);
 }
 
-/* --- shutting down, resting --- */
-
-static void begin_shutdown(struct serve_branch *b)
-{
-	serve_timer(b->rest, STOP_MS);
-	if (b->pidfd >= 0 && pidfd_send_signal(b->pidfd, SIGINT, NULL, 0) == 0)
-		return;
-	cow_log_warn("%s: postgres (pid %d) cannot be stopped: %s", b->name, (int)b->pid,
-		     strerror(errno));
-	if (b->pidfd < 0 || errno == ESRCH)
-		event_active(b->rest, EV_TIMEOUT, 0);
-}
-
-static void begin_rest(struct serve_branch *b)
-{
-	b->rested_ms = serve_now_ms();
-	evtimer_del(b->rest);
-	if (b->suspend_ms && !serve_branch_is_direct(b))
-		serve_timer(b->rest, b->suspend_ms);
-	serve_pump(b->serve);
-}
-
-static void on_rest(evutil_socket_t fd, short what, void *arg)
-{
-	struct serve_branch *b = arg;
-
-	if (b->state == SERVE_IDLE) {
-		cow_log_info("%s falls asleep", b->name);
-		serve_branch_event(b, SERVE_QUIET, NULL);
-	} else if (b->pidfd < 0) {
-		serve_branch_exited(b, -1);
-	} else {
-		cow_fail(&b->reason, -ETIMEDOUT, "postgres did not shut down within %u s",
-			 STOP_MS / 1000);
-		cow_log_warn("%s: %s", b->name, b->reason.text);
-		serve_branch_event(b, SERVE_NO_STOP, NULL);
-	}
-}
-
 /* --- what the table says --- */
 
 static void refuse_one(struct serve_branch *b, struct serve_conn *c)
@@ -405,9 +416,9 @@ static void release(struct serve_branch *b)
 	/* A shutdown that did not come to its end may have left clients. */
 	if (b->clients)
 		b->state = SERVE_RUNNING;
-	begin_rest(b);
+	serve_rest_begin(b);
 	if (b->clients)
-		evtimer_del(b->rest);
+		serve_rest_watch(b);
 	TAILQ_CONCAT(&held, &b->waiting, waiting_link);
 	while (!TAILQ_EMPTY(&held)) {
 		struct serve_conn *c = TAILQ_FIRST(&held);
@@ -463,14 +474,15 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 		serve_pump(b->serve);
 		break;
 	case SERVE_DO_SHUTDOWN:
-		begin_shutdown(b);
+		serve_rest_shutdown(b);
 		break;
 	case SERVE_DO_HOLD:
 		if (c)
 			serve_conn_hold(c);
 		break;
 	case SERVE_DO_FORWARD:
-		evtimer_del(b->rest);
+		if (before != SERVE_RUNNING)
+			serve_rest_watch(b);
 		serve_conn_forward(c);
 		break;
 	case SERVE_DO_RELEASE:
@@ -486,7 +498,7 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 		settle(b);
 		break;
 	case SERVE_DO_REST:
-		begin_rest(b);
+		serve_rest_begin(b);
 		break;
 	case SERVE_DO_MISS:
 		evtimer_del(b->rest);

@@ -66,6 +66,10 @@ void serve_nudge(const char *store)
 
 static void overlay_one(json_t *branch, const json_t *status)
 {
+	static const char *const shown[] = {
+	    "current_state",         "clients",        "starts", "suspend_timeout_ms",
+	    "suspend_idle_sessions", "max_connections"};
+	static const char *const faults[] = {"reason", "unlimited"};
 	const char *name = json_string_value(json_object_get(branch, "name"));
 	json_t *known = name ? json_object_get(status, name) : NULL, *v;
 
@@ -73,11 +77,13 @@ static void overlay_one(json_t *branch, const json_t *status)
 	if (!known ||
 	    strcmp(json_string_value(json_object_get(branch, "current_state")), "ready") != 0)
 		return;
-	json_object_set(branch, "current_state", json_object_get(known, "current_state"));
-	json_object_set(branch, "clients", json_object_get(known, "clients"));
-	v = json_object_get(known, "reason");
-	if (json_is_string(v))
-		json_object_set(branch, "reason", v);
+	for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
+		json_object_set(branch, shown[k], json_object_get(known, shown[k]));
+	for (size_t k = 0; k < sizeof(faults) / sizeof(faults[0]); k++) {
+		v = json_object_get(known, faults[k]);
+		if (json_is_string(v))
+			json_object_set(branch, faults[k], v);
+	}
 }
 
 void serve_overlay(const char *store, json_t *branches)

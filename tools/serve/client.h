@@ -11,7 +11,8 @@
 /* Does a serve process answer for this store? */
 bool serve_runs(const char *store);
 
-/* Verbs: wake {name, settings?: {NAME: VALUE}}, suspend {name}, stop {name}, sync {}, status
+/* Verbs: wake {name, settings?: {NAME: VALUE}}, suspend {name}, stop {name}, sync {}, handed
+ * {from, to} (a member of a pool has this name now), status
  * {name?}. Steals `args` (NULL = {}). Answers when it is done. *ret as of serve_status_json; may be
  * NULL. -ENOTCONN no serve process runs; -ECONNRESET it went away; else its reason. */
 cow_errno serve_call(const char *store, const char *verb, json_t *args, json_t **ret,

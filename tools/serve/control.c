@@ -35,13 +35,20 @@ struct serve_ask {
 
 json_t *serve_branch_json(const struct serve_branch *b)
 {
-	return json_pack("{s:o,s:s,s:i,s:i,s:o,s:o,s:o,s:i,s:o,s:o}", "branch", json_text(b->name),
-			 "current_state", serve_state_name(b->state), "clients", (int)b->clients,
-			 "port", b->port, "socket_dir", json_text(b->socket_dir), "pid",
-			 b->pid ? json_integer(b->pid) : json_null(), "starts",
-			 json_count(b->starts), "start_ms", b->start_took_ms, "reason",
-			 b->reason.text[0] ? json_text(b->reason.text) : json_null(),
-			 "suspend_timeout_ms", json_count(b->suspend_ms));
+	json_t *o = json_pack(
+	    "{s:o,s:s,s:i,s:i,s:o,s:o,s:o,s:i,s:o}", "branch", json_text(b->name), "current_state",
+	    serve_state_name(b->state), "clients", (int)b->clients, "port", b->port, "socket_dir",
+	    json_text(b->socket_dir), "pid", b->pid ? json_integer(b->pid) : json_null(), "starts",
+	    json_count(b->starts), "start_ms", b->start_took_ms, "reason",
+	    b->reason.text[0] ? json_text(b->reason.text) : json_null());
+
+	json_object_set_new(o, "failures", json_integer(b->failures));
+	json_object_set_new(o, "suspend_timeout_ms", json_count(b->suspend_ms));
+	json_object_set_new(o, "suspend_idle_sessions", json_boolean(b->suspend_sessions));
+	json_object_set_new(o, "max_connections", json_integer(b->max_connections));
+	json_object_set_new(o, "unlimited",
+			    b->unlimited[0] ? json_text(b->unlimited) : json_null());
+	return o;
 }
 
 static void ask_free(struct serve_ask *ask)
@@ -157,17 +164,31 @@ void serve_asks_move(struct serve *s)
 
 /* --- requests --- */
 
+/* What holds for every branch that says nothing else. */
+static json_t *settings_json(const struct serve_options *o)
+{
+	return json_pack("{s:o,s:b,s:i,s:i,s:i,s:o,s:o,s:i,s:b}", "suspend_timeout_ms",
+			 json_count(o->suspend_ms), "suspend_idle_sessions",
+			 (int)o->suspend_sessions, "max_running", (int)o->max_running,
+			 "max_connections", (int)o->max_connections, "max_starts",
+			 (int)o->max_starts, "wait_ms", json_count(o->wait_ms), "sweep_interval_ms",
+			 json_count(o->sweep_ms), "sweep_max", (int)o->sweep_max, "leave_running",
+			 (int)o->leave_running);
+}
+
 static void do_status(struct serve_ask *ask)
 {
 	struct serve *s = ask->serve;
-	json_t *all = json_object();
+	json_t *all = json_object(), *o;
 	struct serve_branch *b;
 
 	TAILQ_FOREACH (b, &s->branches, link)
 		json_object_set_new(all, b->name, serve_branch_json(b));
-	send_result(ask, json_pack("{s:o,s:i,s:i,s:o,s:o}", "branches", all, "pid", (int)getpid(),
-				   "port", s->o->port, "connections", json_count(s->connections),
-				   "wakes", json_count(s->wakes)));
+	o = json_pack("{s:o,s:i,s:s,s:i,s:o,s:o}", "branches", all, "pid", (int)getpid(), "listen",
+		      s->o->listen, "port", s->o->port, "connections", json_count(s->connections),
+		      "wakes", json_count(s->wakes));
+	json_object_set_new(o, "settings", settings_json(s->o));
+	send_result(ask, o);
 }
 
 static void do_event(struct serve_ask *ask, const json_t *args, enum serve_event event)
@@ -197,6 +218,20 @@ static void do_event(struct serve_ask *ask, const json_t *args, enum serve_event
 	serve_branch_event(b, event, NULL);
 }
 
+/* A member of a pool got its name: what it means can be done before the daemon is asked. */
+static void do_handed(struct serve_ask *ask, const json_t *args)
+{
+	const char *from = json_string_value(json_object_get(args, "from"));
+	const char *to = json_string_value(json_object_get(args, "to"));
+	struct serve *s = ask->serve;
+	struct serve_branch *b = from ? serve_branch_find(s, from) : NULL;
+
+	if (b && to && strlen(to) <= COW_BRANCH_MAX && !serve_branch_find(s, to))
+		serve_branch_rename(b, to);
+	send_result(ask, json_object());
+	serve_sync(s, NULL);
+}
+
 static void dispatch(struct serve_ask *ask, const json_t *request)
 {
 	static const struct {
@@ -215,6 +250,8 @@ static void dispatch(struct serve_ask *ask, const json_t *request)
 	}
 	if (verb && strcmp(verb, "status") == 0) {
 		do_status(ask);
+	} else if (verb && strcmp(verb, "handed") == 0) {
+		do_handed(ask, args);
 	} else if (verb && strcmp(verb, "sync") == 0) {
 		serve_sync(ask->serve, ask);
 	} else {

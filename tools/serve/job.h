@@ -24,4 +24,14 @@ void serve_job_reaped(struct serve *s, pid_t pid, int status);
 serve_work serve_work_sync;   /* -> {branches: [...]} */
 serve_work serve_work_start;  /* -> {pid, host, port, socket_dir, start_ms, adopted} */
 serve_work serve_work_delete; /* -> {} */
+serve_work serve_work_idle;   /* -> {idle_ms: since a client last did anything} */
+serve_work serve_work_grow;   /* one more member of the pool `name` -> it, or {} */
+serve_work serve_work_ready;  /* remember that a member has been started once */
+serve_work serve_work_purge;  /* delete for good -> {} */
 serve_work serve_work_mark;   /* remember that it was stopped, or is not any more */
+
+/* Not in a child. Once, before the first: a place for the groups that limit servers (pgcgroup.h).
+ */
+void serve_work_prepare(void);
+/* The server of this branch is gone, and so is its group. */
+void serve_work_forget_group(const char *name);

@@ -117,7 +117,7 @@ void serve_listen_branch(struct serve_branch *b)
 			cow_log_warn("%s: cannot listen on %s port %d: %s", b->name,
 				     b->serve->o->listen, b->port, strerror(-fd));
 	}
-	if (!b->local) {
+	if (!b->local && b->socket_dir[0]) {
 		fd = listen_local(b->socket_dir, b->port);
 		if (fd >= 0)
 			b->local = watch(b->serve, fd, on_local, b);
@@ -127,11 +127,10 @@ void serve_listen_branch(struct serve_branch *b)
 	}
 }
 
-void serve_unlisten_branch(struct serve_branch *b)
+void serve_unlisten_local(struct serve_branch *b)
 {
 	char path[sizeof(b->socket_dir) + 32];
 
-	serve_unwatch(&b->tcp);
 	if (!b->local)
 		return;
 	serve_unwatch(&b->local);
@@ -140,6 +139,12 @@ void serve_unlisten_branch(struct serve_branch *b)
 	snprintf(path, sizeof(path), "%s/pg", b->socket_dir);
 	rmdir(path);
 	rmdir(b->socket_dir);
+}
+
+void serve_unlisten_branch(struct serve_branch *b)
+{
+	serve_unwatch(&b->tcp);
+	serve_unlisten_local(b);
 }
 
 cow_errno serve_listen_shared(struct serve *s, struct cow_error *e)

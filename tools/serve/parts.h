@@ -44,10 +44,15 @@ struct serve_branch {
 	char server_sockets[112];
 
 	uint64_t suspend_ms; /* as in serve_options, of this branch */
+	bool suspend_sessions;
+	bool asking; /* its server is being asked whether its clients do anything */
 	unsigned max_connections;
 	int64_t expires_ns;     /* 0 = never */
 	bool protected, doomed; /* doomed: being deleted, nobody gets in */
 	json_t *settings;       /* of the next start: {NAME: VALUE}; NULL = none */
+
+	char pool[COW_BRANCH_MAX + 1]; /* that it is a member of; "" = none */
+	bool pool_ready, pool_stale, marking;
 
 	unsigned failures; /* in a row */
 	uint64_t started_ms,
@@ -55,6 +60,7 @@ struct serve_branch {
 	int start_took_ms;
 	uint64_t starts;         /* how often it was started */
 	struct cow_error reason; /* why it is as it is */
+	char unlimited[256];     /* why its server runs without its limits; "" = it does not */
 
 	unsigned clients, held; /* with a server, or on the way to it; waiting for it */
 	unsigned refs;          /* jobs and connections that point here */
@@ -76,7 +82,13 @@ struct serve {
 	struct serve_tls *tls; /* NULL = no TLS */
 	unsigned starting;     /* start jobs that run */
 	uint64_t round;        /* of sync */
+	json_t *pools;         /* as the daemon lists them; NULL = not known yet */
+	bool growing;          /* a member is being made */
+	uint64_t grow_after_ms;
+	unsigned swept; /* branches deleted since swept_ms */
+	uint64_t swept_ms;
 	bool syncing, sync_again, synced, ready, ending, daemon_lost;
+	bool sync_void; /* what the running sync finds was overtaken by a new name */
 	struct serve_asks sync_asks, sync_running; /* wait for the next sync, for this one */
 	uint64_t connections, wakes;               /* since the start */
 	uint8_t relay_buffer[64 << 10];            /* of the one relay step that runs */
@@ -108,12 +120,27 @@ void serve_branch_adopt(struct serve_branch *b, const json_t *server);
  * we do not see its clients. */
 bool serve_branch_is_direct(const struct serve_branch *b);
 void serve_branch_exited(struct serve_branch *b, int status); /* -1 = not known */
+/* It has another name, and everything else it had. A sync that runs is done over. */
+void serve_branch_rename(struct serve_branch *b, const char *name);
+bool serve_branch_is_down(const struct serve_branch *b);
 /* Start those whose turn it is. */
 void serve_pump(struct serve *s);
+bool serve_has_room(const struct serve *s); /* for one more server, without putting one to sleep */
+
+/* --- rest.c --- */
+void serve_rest_begin(struct serve_branch *b);                 /* the last client went */
+void serve_rest_watch(struct serve_branch *b);                 /* it has clients */
+void serve_rest_anew(struct serve_branch *b);                  /* its settings changed */
+void serve_rest_shutdown(struct serve_branch *b);              /* begin a fast shutdown */
+void serve_on_rest(evutil_socket_t fd, short what, void *arg); /* its timer */
+
+/* --- pools.c --- */
+void serve_pools_keep(struct serve *s);
 
 /* --- listen.c --- */
 void serve_listen_branch(struct serve_branch *b);
 void serve_unlisten_branch(struct serve_branch *b);
+void serve_unlisten_local(struct serve_branch *b); /* the unix socket only */
 cow_errno serve_listen_shared(struct serve *s, struct cow_error *e);
 
 /* --- sync.c: what the daemon knows --- */

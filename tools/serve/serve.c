@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/daemon/notify.h"
 #include "tools/serve/conn.h"
@@ -21,6 +22,7 @@
 #define TICK_MS 2000u   /* between looks at what changed without anybody telling us */
 #define AWAKE_NS 50000u /* a server that answers within so long is waited for awake */
 #define END_MS 90000u   /* for all servers to shut down */
+#define LOOK_MS 500u    /* between looks for what has expired: it is on time to the second */
 
 uint64_t serve_now_ms(void)
 {
@@ -138,7 +140,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 	if (!s->ending)
 		serve_sweep(s);
-	serve_timer(s->sweep_tick, s->o->sweep_ms);
+	serve_timer(s->sweep_tick, COW_MIN(s->o->sweep_ms, LOOK_MS));
 }
 
 static void on_child(evutil_socket_t number, short what, void *arg)
@@ -194,7 +196,7 @@ static cow_errno make_events(struct serve *s, struct cow_error *e)
 	}
 	if (!s->tick || !s->sweep_tick)
 		return cow_fail(e, -ENOMEM, "no memory for timers");
-	serve_timer(s->sweep_tick, s->o->sweep_ms);
+	serve_timer(s->sweep_tick, COW_MIN(s->o->sweep_ms, LOOK_MS));
 	return 0;
 }
 
@@ -223,6 +225,7 @@ static void take_down(struct serve *s)
 		event_free(s->sweep_tick);
 	if (s->base)
 		event_base_free(s->base);
+	json_decref(s->pools);
 	free(s);
 }
 
@@ -279,6 +282,7 @@ cow_errno serve_run(const struct serve_options *o, struct cow_error *e)
 		return r;
 	}
 	s->o = o;
+	serve_work_prepare();
 	TAILQ_INIT(&s->branches);
 	TAILQ_INIT(&s->starts);
 	TAILQ_INIT(&s->conns);

@@ -18,15 +18,16 @@ struct serve_options {
 	int port;                 /* shared by all branches; 0 = none */
 	const char *cert, *key;   /* PEM files; NULL = no TLS */
 	uint64_t suspend_ms;      /* idle time until sleep; 0 = never. A branch may say otherwise */
+	bool suspend_sessions;    /* idle is also who has clients that run nothing. The same */
 	unsigned max_running;     /* servers at once; 0 = any number */
 	unsigned max_starts;      /* starting at once */
-	unsigned max_connections; /* of clients to one branch; 0 = any number */
-	unsigned sweep_max;       /* branches deleted in one round */
-	uint64_t sweep_ms;        /* from one round to the next */
-	uint64_t wait_ms;         /* how long a client may wait for its server */
-	uint64_t greet_ms;        /* how long a client may take to say what it wants */
-	uint64_t start_ms;        /* how long a server may take to start */
-	bool leave_running;       /* servers go on when serve ends */
+	unsigned max_connections; /* of one branch; 0 = any number */
+	unsigned sweep_max;       /* branches deleted within sweep_ms */
+	uint64_t sweep_ms;
+	uint64_t wait_ms;   /* how long a client may wait for its server */
+	uint64_t greet_ms;  /* how long a client may take to say what it wants */
+	uint64_t start_ms;  /* how long a server may take to start */
+	bool leave_running; /* servers go on when serve ends */
 };
 
 /* Returns when a signal ended it (0), or with the reason why it could not begin. */

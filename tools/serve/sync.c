@@ -17,24 +17,24 @@ static void apply_settings(struct serve_branch *b, const json_t *settings)
 {
 	const struct serve_options *o = b->serve->o;
 	const json_t *suspend = json_object_get(settings, "suspend_timeout_ms");
-	const json_t *most = json_object_get(settings, "max_connections");
+	const json_t *clients = json_object_get(settings, "max_connections");
+	const json_t *sessions = json_object_get(settings, "suspend_idle_sessions");
 	const char *expires = json_string_value(json_object_get(settings, "expires_at"));
+	bool sessions_before = b->suspend_sessions;
 	uint64_t before = b->suspend_ms;
 
 	b->suspend_ms =
 	    json_is_integer(suspend) ? (uint64_t)json_integer_value(suspend) : o->suspend_ms;
+	b->suspend_sessions =
+	    json_is_boolean(sessions) ? json_is_true(sessions) : o->suspend_sessions;
 	b->max_connections =
-	    json_is_integer(most) ? (unsigned)json_integer_value(most) : o->max_connections;
+	    json_is_integer(clients) ? (unsigned)json_integer_value(clients) : o->max_connections;
 	b->protected = json_is_true(json_object_get(settings, "protected"));
 	b->expires_ns = 0;
 	if (expires)
 		parse_time(expires, &b->expires_ns, NULL);
-	/* A rest that has begun goes by the new time. */
-	if (before != b->suspend_ms && b->state == SERVE_IDLE) {
-		evtimer_del(b->rest);
-		if (b->suspend_ms && !serve_branch_is_direct(b))
-			serve_timer(b->rest, b->suspend_ms);
-	}
+	if (before != b->suspend_ms || sessions_before != b->suspend_sessions)
+		serve_rest_anew(b);
 }
 
 static void set_text(char *to, size_t size, const json_t *object, const char *key)
@@ -60,6 +60,16 @@ static void take_over(struct serve_branch *b, const json_t *described)
 	}
 }
 
+static struct serve_branch *find_id(struct serve *s, const char *id)
+{
+	struct serve_branch *b;
+
+	TAILQ_FOREACH (b, &s->branches, link)
+		if (strcmp(b->id, id) == 0)
+			return b;
+	return NULL;
+}
+
 static void apply_branch(struct serve *s, const json_t *described)
 {
 	const char *name = json_string_value(json_object_get(described, "name"));
@@ -75,6 +85,8 @@ static void apply_branch(struct serve *s, const json_t *described)
 		serve_branch_remove(b);
 		b = NULL;
 	}
+	if (!b && (b = find_id(s, id)))
+		serve_branch_rename(b, name);
 	fresh = !b;
 	if (!b)
 		b = serve_branch_new(s, name);
@@ -87,6 +99,9 @@ static void apply_branch(struct serve *s, const json_t *described)
 	snprintf(b->id, sizeof(b->id), "%s", id);
 	set_text(b->socket_dir, sizeof(b->socket_dir), described, "socket_dir");
 	set_text(b->log, sizeof(b->log), described, "log");
+	set_text(b->pool, sizeof(b->pool), described, "pool");
+	b->pool_ready |= json_is_true(json_object_get(described, "pool_ready"));
+	b->pool_stale = json_is_true(json_object_get(described, "pool_stale"));
 	apply_settings(b, settings);
 	if (fresh)
 		take_over(b, described);
@@ -107,6 +122,9 @@ static void apply(struct serve *s, const json_t *result)
 		if (b->seen != s->round)
 			serve_branch_remove(b);
 	}
+	json_decref(s->pools);
+	s->pools = json_incref(json_object_get(result, "pools"));
+	serve_pools_keep(s);
 }
 
 static void answer(struct serve *s)
@@ -118,11 +136,18 @@ static void answer(struct serve *s)
 }
 
 static void begin(struct serve *s);
+static void begin_again(struct serve *s);
 
 static void synced(struct serve *s, void *arg, cow_errno r, const json_t *result,
 		   const struct cow_error *e)
 {
 	s->syncing = false;
+	/* It was asked under a name that is gone: what it says would undo that. */
+	if (s->sync_void) {
+		s->sync_void = false;
+		begin_again(s);
+		return;
+	}
 	if (r == 0)
 		apply(s, result);
 	if (r < 0 && !s->daemon_lost)
@@ -134,12 +159,18 @@ static void synced(struct serve *s, void *arg, cow_errno r, const json_t *result
 		begin(s);
 }
 
-static void begin(struct serve *s)
+/* Those who wait for this sync go on waiting. */
+static void begin_again(struct serve *s)
 {
 	s->syncing = true;
+	serve_job(s, serve_work_sync, "", synced, NULL);
+}
+
+static void begin(struct serve *s)
+{
 	s->sync_again = false;
 	serve_asks_move(s);
-	serve_job(s, serve_work_sync, "", synced, NULL);
+	begin_again(s);
 }
 
 void serve_sync(struct serve *s, struct serve_ask *ask)
@@ -179,28 +210,27 @@ static void deleted(struct serve *s, void *arg, cow_errno r, const json_t *resul
 	serve_branch_release(b);
 }
 
-static bool is_down(const struct serve_branch *b)
-{
-	return !b->launched && (b->state == SERVE_SUSPENDED || b->state == SERVE_STOPPED ||
-				b->state == SERVE_FAILED);
-}
-
 void serve_sweep(struct serve *s)
 {
 	struct serve_branch *b, *next;
 	int64_t now = now_ns();
-	unsigned n = 0;
 
-	for (b = TAILQ_FIRST(&s->branches); b && n < s->o->sweep_max; b = next) {
+	if (serve_now_ms() - s->swept_ms >= s->o->sweep_ms) {
+		s->swept_ms = serve_now_ms();
+		s->swept = 0;
+	}
+	for (b = TAILQ_FIRST(&s->branches); b && s->swept < s->o->sweep_max; b = next) {
 		next = TAILQ_NEXT(b, link);
-		if (!b->expires_ns || b->expires_ns > now || b->protected)
+		if (!b->expires_ns || b->expires_ns > now || b->protected || b->doomed)
 			continue;
-		n++;
-		if (!is_down(b)) {
-			/* Its clients are told why; the next round finds it down. */
-			cow_log_info("%s has expired and is shut down", b->name);
-			serve_branch_event(b, SERVE_SUSPEND, NULL);
-		} else if (!b->doomed) {
+		if (!serve_branch_is_down(b)) {
+			/* Its clients are told why; the next look finds it down. */
+			if (b->state == SERVE_RUNNING || b->state == SERVE_IDLE) {
+				cow_log_info("%s has expired and is shut down", b->name);
+				serve_branch_event(b, SERVE_SUSPEND, NULL);
+			}
+		} else {
+			s->swept++;
 			b->doomed = true;
 			b->refs++;
 			serve_job(s, serve_work_delete, b->name, deleted, b);

@@ -8,8 +8,11 @@
 
 #include "tools/daemon/client.h"
 #include "tools/daemon/json_text.h"
+#include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
+#include "tools/pg/pgcgroup.h"
 #include "tools/pg/pgplace.h"
+#include "tools/pg/pgsettle.h"
 #include "tools/serve/job.h"
 
 /* --- sync --- */
@@ -44,6 +47,7 @@ static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
 {
 	const char *name = json_string_value(json_object_get(branch, "name"));
 	const char *path = json_string_value(json_object_get(branch, "path"));
+	const struct serve_branch *known;
 	char sockets[108], log[4096];
 	struct pgstate state = {0};
 	cow_errno r =
@@ -53,25 +57,32 @@ static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
 		return r;
 	json_object_set_new(branch, "socket_dir", json_text(sockets));
 	json_object_set_new(branch, "log", json_text(log));
-	if (path && !serve_branch_find(s, name)) {
+	known = serve_branch_find(s, name);
+	if (path && !known) {
 		pgstate_read(path, &state, NULL);
 		json_object_set_new(branch, "server", server_json(&state));
-		/* The proxy wants to listen there before any server was started. */
-		pgplace_make(path, sockets, log, NULL);
 	}
+	/* The proxy wants to listen there before any server was started. */
+	if (path && (!known || !known->socket_dir[0]))
+		pgplace_make(path, sockets, log, NULL);
 	return give_port(s, branch, e);
 }
 
 cow_errno serve_work_sync(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
 {
 	cow_errno r;
-	json_t *v;
+	json_t *pools = NULL, *v;
 	size_t k;
 
 	client_set_quiet(true);
-	r = client_call_daemon(s->o->store, "branch.list", NULL, ret, e);
+
+	r = client_call_daemon(s->o->store, "branch.list", json_pack("{s:b}", "pools", 1), ret, e);
+	if (r == 0)
+		r = client_call_daemon(s->o->store, "pool.list", NULL, &pools, e);
 	if (r < 0)
 		return r;
+	json_object_set(*ret, "pools", json_object_get(pools, "pools"));
+	json_decref(pools);
 	json_array_foreach (json_object_get(*ret, "branches"), k, v) {
 		struct cow_error one = COW_ERROR_INIT;
 
@@ -137,11 +148,98 @@ cow_errno serve_work_start(struct serve *s, const char *name, json_t **ret, stru
 		pgstate_read(b.pgdata, &b.state, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	*ret = server_json(&b.state);
+	json_object_set_new(*ret, "unlimited",
+			    b.unlimited[0] ? json_text(b.unlimited) : json_null());
 	json_object_set_new(*ret, "adopted", json_boolean(adopted));
 	json_object_set_new(
 	    *ret, "start_ms",
 	    json_integer((t1.tv_sec - t0.tv_sec) * 1000 + (t1.tv_nsec - t0.tv_nsec) / 1000000));
 	return 0;
+}
+
+/* --- idle sessions --- */
+
+/* Over the private socket, as the owner of the data: the way in that needs no password. */
+cow_errno serve_work_idle(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	struct command_call call = {.store = s->o->store};
+	struct pg_address at = {.dbname = "postgres"};
+	uint64_t idle_ms = 0;
+	struct pgbranch b;
+	cow_errno r;
+
+	client_set_quiet(true);
+	r = pgbranch_find(&call, name, (struct pgbranch_port){0}, &b);
+	if (r == 0)
+		r = pgserver_become_owner(b.pgdata, &call.error);
+	if (r < 0) {
+		*e = call.error;
+		return r;
+	}
+	at.host = b.state.socket_dir;
+	at.port = b.state.port;
+	at.user = b.user;
+	r = cow_pg_idle_ms(&at, &idle_ms, e);
+	if (r == 0)
+		*ret = json_pack("{s:o}", "idle_ms", json_count(idle_ms));
+	return r;
+}
+
+/* --- groups --- */
+
+void serve_work_prepare(void)
+{
+	char base[PATH_MAX];
+
+	if (pgcgroup_base(base, sizeof(base), NULL) == 0)
+		pgcgroup_prepare(base);
+}
+
+void serve_work_forget_group(const char *name)
+{
+	char base[PATH_MAX], slug[PGPLACE_SLUG];
+
+	pgplace_slug(name, slug);
+	if (pgcgroup_base(base, sizeof(base), NULL) == 0)
+		pgcgroup_remove(base, slug);
+}
+
+/* --- pools --- */
+
+cow_errno serve_work_grow(struct serve *s, const char *pool, json_t **ret, struct cow_error *e)
+{
+	struct command_call call = {.store = s->o->store};
+	json_t *known = NULL;
+	cow_errno r;
+
+	client_set_quiet(true);
+	r = client_call_daemon(s->o->store, "pool.get", json_pack("{s:s}", "name", pool), &known,
+			       e);
+	if (r < 0)
+		return r;
+	r = pgsettle(&call, json_string_value(json_object_get(known, "source")));
+	json_decref(known);
+	if (r < 0) {
+		*e = call.error;
+		return r;
+	}
+	return client_call_daemon(s->o->store, "pool.grow", json_pack("{s:s}", "name", pool), ret,
+				  e);
+}
+
+cow_errno serve_work_ready(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	client_set_quiet(true);
+	return client_call_daemon(s->o->store, "branch.settings",
+				  json_pack("{s:s,s:{s:b}}", "name", name, "set", "pool_ready", 1),
+				  ret, e);
+}
+
+cow_errno serve_work_purge(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
+{
+	client_set_quiet(true);
+	return client_call_daemon(s->o->store, "branch.delete",
+				  json_pack("{s:[s],s:i}", "names", name, "keep_ms", 0), ret, e);
 }
 
 /* --- small changes --- */
