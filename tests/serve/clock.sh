@@ -55,8 +55,9 @@ eventually 3 gone safe
 
 # Never more than three within four seconds, however many are due.
 for n in 1 2 3 4 5 6 7; do branch "many$n" --expires-at "$(when 8000)"; done
+sleep 4
 at 8000
-eventually 7 left_is 4
+eventually 3 left_is 4
 sleep 1
 same "$(left)" 4 "left after the first round"
 eventually 10 left_is 1

@@ -45,6 +45,9 @@ Test(serve_state, a_branch_with_clients_does_not_fall_asleep_by_itself)
 {
 	cr_assert_eq(after(SERVE_RUNNING, SERVE_QUIET), SERVE_RUNNING);
 	cr_assert_eq(after(SERVE_IDLE, SERVE_QUIET), SERVE_SUSPENDING);
+	/* Unless they do nothing, and it was said that this is not enough. */
+	cr_assert_eq(after(SERVE_RUNNING, SERVE_DORMANT), SERVE_SUSPENDING);
+	cr_assert_eq(after(SERVE_IDLE, SERVE_DORMANT), SERVE_IDLE);
 }
 
 Test(serve_state, who_connects_while_it_falls_asleep_gets_it_awake)

@@ -66,7 +66,7 @@ static void looked(struct serve *s, void *arg, cow_errno r, const json_t *result
 		if (r == 0 && idle_ms >= b->suspend_ms) {
 			cow_log_info("%s falls asleep under %u clients that do nothing", b->name,
 				     b->clients);
-			serve_branch_event(b, SERVE_QUIET, NULL);
+			serve_branch_event(b, SERVE_DORMANT, NULL);
 		} else {
 			serve_timer(b->rest, r < 0 ? b->suspend_ms : b->suspend_ms - idle_ms + 1);
 		}

@@ -19,11 +19,12 @@ enum serve_state {
 };
 
 enum serve_event {
-	SERVE_CONNECT, /* a client wants a session */
-	SERVE_WAKE,    /* asked for by hand: start, wake */
-	SERVE_SUSPEND, /* asked for by hand, by eviction, or because it expires */
-	SERVE_STOP,    /* asked for by hand */
-	SERVE_QUIET, /* idle for as long as its time-out says; with clients that do nothing, too */
+	SERVE_CONNECT,   /* a client wants a session */
+	SERVE_WAKE,      /* asked for by hand: start, wake */
+	SERVE_SUSPEND,   /* asked for by hand, by eviction, or because it expires */
+	SERVE_STOP,      /* asked for by hand */
+	SERVE_QUIET,     /* idle for as long as its time-out says */
+	SERVE_DORMANT,   /* its clients did nothing for so long, and it may sleep under them */
 	SERVE_LAST_LEFT, /* the last client went */
 	SERVE_STARTED,   /* it takes connections */
 	SERVE_NO_START,  /* it did not start */

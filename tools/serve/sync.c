@@ -215,10 +215,8 @@ void serve_sweep(struct serve *s)
 	struct serve_branch *b, *next;
 	int64_t now = now_ns();
 
-	if (serve_now_ms() - s->swept_ms >= s->o->sweep_ms) {
-		s->swept_ms = serve_now_ms();
+	if (serve_now_ms() - s->swept_ms >= s->o->sweep_ms)
 		s->swept = 0;
-	}
 	for (b = TAILQ_FIRST(&s->branches); b && s->swept < s->o->sweep_max; b = next) {
 		next = TAILQ_NEXT(b, link);
 		if (!b->expires_ns || b->expires_ns > now || b->protected || b->doomed)
@@ -230,7 +228,8 @@ void serve_sweep(struct serve *s)
 				serve_branch_event(b, SERVE_SUSPEND, NULL);
 			}
 		} else {
-			s->swept++;
+			if (s->swept++ == 0)
+				s->swept_ms = serve_now_ms();
 			b->doomed = true;
 			b->refs++;
 			serve_job(s, serve_work_delete, b->name, deleted, b);
