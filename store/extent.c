@@ -22,6 +22,9 @@
 
 enum { CLOSED = -1 };
 
+/* States of `direct` that are no descriptor. */
+enum { NOT_YET = -1, NEVER = -2 };
+
 struct cow_extent {
 	uint64_t lineage, epoch, ino;
 	struct cow_extent *next; /* hash chain; table lock */
@@ -32,6 +35,8 @@ struct cow_extent {
 	_Atomic bool sealed;
 	_Atomic bool fresh_name; /* its name may not be durable yet */
 	_Atomic bool named;      /* its name was made durable through this object */
+	_Atomic bool no_direct;  /* the file system refused it */
+	_Atomic int direct; /* NOT_YET, NEVER, or open while `fd` is; set under the table lock */
 	int fd;
 	TAILQ_ENTRY(cow_extent) ring; /* of open ones; table lock */
 };
@@ -74,6 +79,15 @@ cow_errno cow_extents_open(int store_dirfd, uint32_t max_files, struct cow_exten
 	return 0;
 }
 
+static void close_both(struct cow_extent *x)
+{
+	if (x->direct >= 0)
+		close(x->direct);
+	x->direct = NOT_YET;
+	close(x->fd);
+	x->fd = -1;
+}
+
 void cow_extents_close(struct cow_extents *t)
 {
 	if (!t)
@@ -82,7 +96,7 @@ void cow_extents_close(struct cow_extents *t)
 		for (struct cow_extent *x = t->buckets[k], *next; x; x = next) {
 			next = x->next;
 			if (x->pins != CLOSED)
-				close(x->fd);
+				close_both(x);
 			free(x);
 		}
 	}
@@ -148,6 +162,7 @@ cow_errno cow_extent_get(struct cow_extents *t, uint64_t lineage, uint64_t epoch
 		x->ino = ino;
 		x->fd = -1;
 		atomic_init(&x->pins, CLOSED);
+		atomic_init(&x->direct, NOT_YET);
 		x->next = t->buckets[b];
 		t->buckets[b] = x;
 		if (++t->n_extents > 2 * t->n_buckets)
@@ -171,10 +186,9 @@ static bool try_close(struct cow_extents *t, struct cow_extent *x)
 
 	if (!atomic_compare_exchange_strong(&x->pins, &idle, CLOSED))
 		return false;
-	close(x->fd);
-	x->fd = -1;
+	t->n_open -= x->direct >= 0 ? 2 : 1;
+	close_both(x);
 	TAILQ_REMOVE(&t->open, x, ring);
-	t->n_open--;
 	return true;
 }
 
@@ -294,6 +308,30 @@ void cow_extent_unpin(struct cow_extents *t, struct cow_extent *x)
 	WITH_LOCK(&t->lock);
 	if (x->writable && try_close(t, x))
 		x->sealed = false;
+}
+
+void cow_extent_direct_refused(struct cow_extent *x)
+{
+	x->no_direct = true;
+}
+
+int cow_extent_direct(struct cow_extents *t, struct cow_extent *x)
+{
+	char path[64];
+	int fd = x->direct;
+
+	if (x->no_direct)
+		return -1;
+	if (fd != NOT_YET)
+		return fd == NEVER ? -1 : fd;
+	WITH_LOCK(&t->lock);
+	if (x->direct != NOT_YET)
+		return x->direct == NEVER ? -1 : x->direct;
+	cow_extent_path(x->lineage, x->epoch, x->ino, path);
+	fd = cow_os_open(t->dirfd, path, O_WRONLY | O_DIRECT, 0);
+	x->direct = fd < 0 ? NEVER : fd;
+	t->n_open += fd < 0 ? 0 : 1;
+	return fd < 0 ? -1 : fd;
 }
 
 void cow_extent_seal(struct cow_extents *t, struct cow_extent *x)

@@ -33,6 +33,14 @@ void cow_extent_place(const struct cow_extent *x, uint64_t *ret_lineage, uint64_
 int cow_extent_pin(struct cow_extents *t, struct cow_extent *x, bool writable);
 void cow_extent_unpin(struct cow_extents *t, struct cow_extent *x);
 
+/* A second descriptor of an extent that the caller has pinned for writing: it goes past the host's
+ * page cache (O_DIRECT), lives as long as the first, and is for durable writes in units of
+ * COW_DIRECT_UNIT, memory, place and length alike. -1: the host's file system has none. */
+enum { COW_DIRECT_UNIT = 4096 };
+int cow_extent_direct(struct cow_extents *t, struct cow_extent *x);
+/* It refused a write that was aligned: from now on -1. */
+void cow_extent_direct_refused(struct cow_extent *x);
+
 /* The epoch was sealed: a writable descriptor is given up as soon as nobody uses it. */
 void cow_extent_seal(struct cow_extents *t, struct cow_extent *x);
 

@@ -78,6 +78,24 @@ static void written(struct cow_inode *i, struct cow_extent *x, unsigned dirty)
 	cow_inode_mark(i, dirty);
 }
 
+/* Past the host's page cache where that can be: no copy, no write-back to set off and wait for. The
+ * kernel keeps both ways coherent. */
+static cow_errno host_write_dsync(struct cow_extents *t, struct cow_extent *x, int fd,
+				  const void *buf, uint64_t off, size_t len)
+{
+	bool aligned = ((uintptr_t)buf | off | len) % COW_DIRECT_UNIT == 0;
+	int direct = aligned ? cow_extent_direct(t, x) : -1;
+	cow_errno r;
+
+	if (direct >= 0) {
+		r = cow_os_pwrite_dsync(direct, buf, len, off);
+		if (r != -EINVAL)
+			return r;
+		cow_extent_direct_refused(x);
+	}
+	return cow_os_pwrite_dsync(fd, buf, len, off);
+}
+
 /* On 0 the caller has a pin of `x` to give up. */
 static cow_errno host_write(struct cow_inode *i, struct cow_extent *x, const void *buf,
 			    uint64_t off, size_t len, bool dsync)
@@ -88,10 +106,10 @@ static cow_errno host_write(struct cow_inode *i, struct cow_extent *x, const voi
 
 	if (fd < 0)
 		return fd;
-	r = dsync ? cow_os_pwrite_dsync(fd, buf, len, off) : cow_os_pwrite(fd, buf, len, off);
+	r = dsync ? host_write_dsync(t, x, fd, buf, off, len) : cow_os_pwrite(fd, buf, len, off);
 	if (r < 0)
 		cow_extent_unpin(t, x);
-	return r == -EDQUOT ? -ENOSPC : r; /* a quota of the host's is a full disk to us */
+	return r;
 }
 
 /* Nothing but the bytes themselves has to become durable for an O_DSYNC write. map held. */
