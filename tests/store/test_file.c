@@ -278,6 +278,32 @@ static void *write_half(void *arg)
 	return NULL;
 }
 
+/* Durable writes go past the host's page cache when they are aligned, others through it: whoever
+ * reads sees the last one, whichever way it came. */
+Test(file, durable_and_plain_writes_see_each_other)
+{
+	uint8_t *aligned = NULL;
+
+	fill(0, 4 * B, 1);
+	cr_assert_eq(cow_file_sync(f, true), 0);
+	cr_assert_eq(posix_memalign((void **)&aligned, 4096, B), 0);
+	memset(aligned, 2, B);
+	cr_assert_eq(cow_file_write(f, aligned, B, B, COW_WRITE_DSYNC), 0);
+	want(B, B, 2);
+	fill(B, B, 3);
+	want(B, B, 3);
+	cr_assert_eq(cow_file_write(f, aligned, B, B, COW_WRITE_DSYNC), 0);
+	want(B, B, 2);
+	memset(aligned, 4, B);
+	cr_assert_eq(cow_file_write(f, aligned + 1, B + 1, B - 2, COW_WRITE_DSYNC), 0);
+	want(B, 1, 2);
+	want(B + 1, B - 2, 4);
+	want(2 * B - 1, 1, 2);
+	want(0, B, 1);
+	want(2 * B, 2 * B, 1);
+	free(aligned);
+}
+
 /* Two halves of one unowned block may arrive at once: neither is lost. */
 Test(file, two_halves_of_one_unowned_block)
 {
