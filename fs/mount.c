@@ -22,6 +22,7 @@
 #include "fs/mountpoint.h"
 #include "fs/notify.h"
 #include "fs/pushpages.h"
+#include "fs/rights.h"
 #include "fs/serve.h"
 #include "fs/transport.h"
 #include "store/log.h"
@@ -33,12 +34,18 @@ enum {
 	LOOP_WAIT_MS = 2000, /* for workers to see that the mount is gone */
 };
 
+/* Process-wide like libfuse's log: it says that a mount cannot be unmounted by those who may not.
+ */
+static _Atomic bool expect_failed_unmount;
+
 /* libfuse writes lines with their newline; ours have none. */
 static void log_libfuse(enum fuse_log_level level, const char *fmt, va_list args)
 {
 	char text[512];
 	size_t len;
 
+	if (expect_failed_unmount)
+		level = FUSE_LOG_DEBUG;
 	vsnprintf(text, sizeof(text), fmt, args);
 	len = strlen(text);
 	if (len > 0 && text[len - 1] == '\n')
@@ -205,6 +212,7 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 		return r;
 	if ((r = mount_session(m, e)) < 0)
 		return r;
+	cow_rights_lower(cow_store_path(s)); /* and so every thread that is started from here on */
 	r = cow_later_start(&m->later);
 	if (r == 0)
 		r = cow_held_start(m, &m->held);
@@ -229,7 +237,7 @@ static cow_errno take_away(struct cow_mount *m)
 	if (r < 0)
 		cow_log_warn("%s: dirty pages were not pushed before the stop: %s", m->mountpoint,
 			     strerror(-r));
-	r = cow_helper_unmount(m->helper, UNMOUNT_WAIT_MS);
+	r = cow_helper_unmount(m->helper, false, UNMOUNT_WAIT_MS);
 	m->unmounted = r == 0 || r == -EINVAL || r == -ENOENT;
 	return m->unmounted ? 0 : r;
 }
@@ -259,6 +267,23 @@ void cow_mount_ask_stop(struct cow_mount *m)
 	cow_serve_wake(m);
 }
 
+/* libfuse closes the connection, which ends whatever still waits for it; to take the mount away is
+ * beyond this process by then (rights.h), so the helper does it. */
+static void end_session(struct cow_mount *m)
+{
+	cow_errno r = 0;
+
+	if (!m->se)
+		return;
+	expect_failed_unmount = true;
+	fuse_session_unmount(m->se);
+	expect_failed_unmount = false;
+	if (m->mounted && !m->unmounted)
+		r = cow_helper_unmount(m->helper, true, UNMOUNT_WAIT_MS);
+	if (r < 0 && r != -EINVAL && r != -ENOENT)
+		cow_log_warn("%s cannot be unmounted: %s", m->mountpoint, strerror(-r));
+}
+
 cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 {
 	if (!m)
@@ -279,8 +304,7 @@ cow_errno cow_mount_stop(struct cow_mount *m, bool force, struct cow_error *e)
 	/* In this order: what the kernel holds the notifier up with ends when the mount does. */
 	cow_notifier_quiet(m->notifier);
 	cow_serve_end(m);
-	if (m->se)
-		fuse_session_unmount(m->se);
+	end_session(m);
 	cow_notifier_end(m->notifier);
 	cow_held_end(m->held);
 	cow_later_end(m->later);

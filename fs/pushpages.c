@@ -23,7 +23,7 @@
 #include "fs/mountpoint.h"
 #include "store/cleanup.h"
 
-enum request { REQUEST_PUSH, REQUEST_UNMOUNT };
+enum request { REQUEST_PUSH, REQUEST_UNMOUNT, REQUEST_DETACH };
 
 struct message {
 	uint64_t number;
@@ -51,8 +51,9 @@ static void serve(int sock, const char *mountpoint)
 	struct message m;
 
 	while (recv(sock, &m, sizeof(m), 0) == (ssize_t)sizeof(m)) {
-		m.what = m.what == REQUEST_PUSH ? push(mountpoint)
-						: cow_mountpoint_unmount(mountpoint, false);
+		m.what = m.what == REQUEST_PUSH
+			     ? push(mountpoint)
+			     : cow_mountpoint_unmount(mountpoint, m.what == REQUEST_DETACH);
 		if (send(sock, &m, sizeof(m), MSG_NOSIGNAL) < 0)
 			return;
 	}
@@ -169,9 +170,9 @@ cow_errno cow_helper_push(struct cow_helper *h, unsigned timeout_ms)
 	return ask(h, REQUEST_PUSH, timeout_ms);
 }
 
-cow_errno cow_helper_unmount(struct cow_helper *h, unsigned timeout_ms)
+cow_errno cow_helper_unmount(struct cow_helper *h, bool lazy, unsigned timeout_ms)
 {
-	return ask(h, REQUEST_UNMOUNT, timeout_ms);
+	return ask(h, lazy ? REQUEST_DETACH : REQUEST_UNMOUNT, timeout_ms);
 }
 
 void cow_helper_end(struct cow_helper *h)

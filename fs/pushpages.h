@@ -7,6 +7,8 @@
  * whatever the helper is waiting for; and the helper goes by PR_SET_PDEATHSIG or by the end of the
  * socket. Threads: any call from any thread, except _start and _end. */
 #pragma once
+#include <stdbool.h>
+
 #include "store/error.h"
 
 struct cow_helper;
@@ -19,7 +21,8 @@ cow_errno cow_helper_start(const char *mountpoint, struct cow_helper **ret, stru
  */
 cow_errno cow_helper_push(struct cow_helper *h, unsigned timeout_ms);
 
-/* Unmount it, not lazily. -EBUSY in use, -EINVAL not mounted (any more), -ETIMEDOUT as above. */
-cow_errno cow_helper_unmount(struct cow_helper *h, unsigned timeout_ms);
+/* Unmount it. -EBUSY in use (not when `lazy`), -EINVAL not mounted (any more), -ETIMEDOUT as above.
+ */
+cow_errno cow_helper_unmount(struct cow_helper *h, bool lazy, unsigned timeout_ms);
 
 void cow_helper_end(struct cow_helper *h); /* NULL is fine */

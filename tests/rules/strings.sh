@@ -10,6 +10,8 @@ no_call() { # no_call REGEX FOLDERS WHY
 	[[ -z $found ]] || fail "$3: $found"
 }
 no_call 'system|popen' "store fs tools" "no command is built by a shell"
+found=$(grep -rnE --include='*.[ch]' '"(/bin/|/usr/bin/)?(ba|da|)sh"' store fs tools || true)
+[[ -z $found ]] || fail "no shell is started: $found"
 no_call 'strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|tmpnam|mktemp' "store fs tools" "no unbounded string call"
 no_call 'exit|quick_exit' "store fs" "a library does not end the process (abort is for our own bugs)"
 no_call 'sync_file_range|sync' "store fs" "sync() is not what fsync means"

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/store.h"
@@ -26,6 +27,7 @@ static int run(struct command_call *call)
 
 	if (!where)
 		return command_usage(call, "missing operand: STORE");
+	umask(077); /* RocksDB leaves the modes of its files to it */
 	r = cow_store_create(where, &call->error);
 	if (r == -EEXIST)
 		cow_hint(&call->error, r, "Use it as it is, or name another directory.");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,14 +123,17 @@ static cow_errno open_and_run(const char *store, const char *verb, json_t *args,
 {
 	struct opening_identity self;
 	struct cow_store *s = NULL;
+	mode_t mask;
 	cow_errno r = opening_become_owner(store, &self, e);
 
 	if (r < 0)
 		return r;
+	mask = umask(077); /* RocksDB leaves the modes of its files to it */
 	r = cow_store_open(store, NULL, &s, e);
 	*ret_opened = r == 0;
 	if (r == 0)
 		r = run_here(s, verb, args, ret, e);
+	umask(mask);
 	opening_become_self(&self);
 	return r;
 }

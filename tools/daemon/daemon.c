@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "fs/rights.h"
 #include "store/branch.h"
 #include "store/log.h"
 #include "tools/daemon/engine.h"
@@ -281,17 +283,35 @@ static cow_errno prepare(const struct cow_mount_options *o, struct cow_mount **r
 	}
 }
 
+struct opening {
+	struct daemon *d;
+	const struct daemon_options *o;
+	struct cow_error *e;
+	cow_errno result;
+};
+
+static void open_store(void *arg)
+{
+	struct opening *x = arg;
+
+	x->result = opening_wait(x->o->store, &x->o->open, OPEN_WAIT_MS, &x->d->store, x->e);
+}
+
 /* Everything up to the moment when it serves; undone on failure. */
 static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct cow_error *e)
 {
 	struct engine g = {.mounted = &d->mounted, .daemon = d};
+	struct opening x = {.d = d, .o = o, .e = e};
 	struct timespec now;
 	cow_errno r;
 
 	r = prepare(&o->mount, &d->mounted.mount, e);
 	if (r < 0)
 		return r;
-	r = opening_wait(o->store, &o->open, OPEN_WAIT_MS, &d->store, e);
+	/* The store's threads never have the rights that the mount still needs. */
+	r = cow_rights_run_lowered(o->store, open_store, &x);
+	if (r == 0)
+		r = x.result;
 	if (r < 0)
 		goto unprepare;
 	r = cow_mount_start(d->mounted.mount, d->store, e);
@@ -317,6 +337,7 @@ cow_errno daemon_run(const struct daemon_options *o, struct cow_error *e)
 	struct daemon d = {.stop = STOP_NONE};
 	cow_errno r;
 
+	umask(077); /* RocksDB leaves the modes of its files to it */
 	pthread_rwlock_init(&d.mounted.lock, NULL);
 	pthread_mutex_init(&d.lock, NULL);
 	pthread_cond_init(&d.answered, NULL);

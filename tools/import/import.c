@@ -14,6 +14,7 @@
 #include "fs/pgcontrol.h"
 #include "fs/pgfiles.h"
 #include "fs/pgfork.h"
+#include "fs/rights.h"
 #include "store/branch.h"
 #include "store/cleanup.h"
 #include "store/os.h"
@@ -205,6 +206,7 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 	const char *name, *pgdata;
 	struct import *im;
 	struct cow_error left = COW_ERROR_INIT;
+	uint64_t rights;
 	cow_errno r = engine_text(args, "name", &name, e);
 
 	if (r == 0)
@@ -222,6 +224,7 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 	snprintf(im->source, sizeof(im->source), "%s", pgdata);
 	if (!engine_mountpoint(g, im->mountpoint, sizeof(im->mountpoint)))
 		im->mountpoint[0] = '\0';
+	rights = cow_rights_borrow(); /* the cluster belongs to postgres */
 	r = run(im, name, e);
 	if (r < 0) {
 		import_give_back(im);
@@ -229,6 +232,7 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 	}
 	if (r == 0 && im->move && import_remove_original(im, &left) < 0)
 		import_warn(im, "%s", left.text);
+	cow_rights_return(rights);
 	if (r == 0)
 		r = branch_json_get(g, name, false, ret, e);
 	if (r == 0) {

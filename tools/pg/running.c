@@ -40,6 +40,20 @@ pid_t running_postmaster_pid(struct engine *g, const char *branch)
 	return pid > 0 && pid < INT_MAX ? (pid_t)pid : 0;
 }
 
+static bool is_named_postgres(pid_t pid)
+{
+	char path[64], name[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	f = fopen(path, "re");
+	if (f && !fgets(name, sizeof(name), f))
+		name[0] = '\0';
+	if (f)
+		fclose(f);
+	return strcmp(name, "postgres\n") == 0;
+}
+
 bool running_postgres(struct engine *g, const char *branch, pid_t *ret_pid)
 {
 	char mountpoint[PATH_MAX], want[PATH_MAX + COW_BRANCH_MAX + 2], link[64], cwd[PATH_MAX];
@@ -53,11 +67,13 @@ bool running_postgres(struct engine *g, const char *branch, pid_t *ret_pid)
 		return false;
 	snprintf(link, sizeof(link), "/proc/%d/cwd", (int)pid);
 	n = readlink(link, cwd, sizeof(cwd) - 1);
-	if (n < 0)
-		return false;
-	cwd[n] = '\0';
+	cwd[n < 0 ? 0 : n] = '\0';
 	snprintf(want, sizeof(want), "%s/%s", mountpoint, branch);
-	if (strcmp(cwd, want) != 0)
+	/* Where a process of another user works is not shown to a daemon without root's rights:
+	 * then it is one of postgres with files of the branch open. */
+	if (n < 0 ? errno != EACCES || !is_named_postgres(pid) ||
+			cow_branch_open_files(g->store, branch) == 0
+		  : strcmp(cwd, want) != 0)
 		return false;
 	if (ret_pid)
 		*ret_pid = pid;
