@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "store/cleanup.h"
 
 enum { OWN_DIR_MODE = S_IFDIR | 0755 };
 
@@ -117,9 +118,23 @@ void cow_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	cow_node_put(&node);
 }
 
+/* In a branch with a quota that is the size, and free is what is left of it, if the host has it. */
+static void show_quota(const struct cow_live *l, struct statvfs *st)
+{
+	uint64_t quota, used, left;
+
+	if (!cow_live_quota(l, &quota, &used))
+		return;
+	left = quota > used ? (quota - used) / st->f_frsize : 0;
+	st->f_blocks = quota / st->f_frsize;
+	st->f_bfree = COW_MIN(left, (uint64_t)st->f_bfree);
+	st->f_bavail = COW_MIN(left, (uint64_t)st->f_bavail);
+}
+
 void cow_op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct cow_mount *m = cow_op_begin(req, FUSE_STATFS);
+	struct cow_node node = {0};
 	struct statvfs st;
 
 	if (statvfs(cow_store_path(m->store), &st) < 0) {
@@ -127,6 +142,9 @@ void cow_op_statfs(fuse_req_t req, fuse_ino_t ino)
 		return;
 	}
 	st.f_namemax = COW_NAME_MAX;
+	if (cow_node_get(m->nodes, ino, &node) == 0 && node.inode)
+		show_quota(cow_inode_live(node.inode), &st);
+	cow_node_put(&node);
 	fuse_reply_statfs(req, &st);
 }
 

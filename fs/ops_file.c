@@ -21,11 +21,21 @@ static bool is_writer(const struct fuse_file_info *fi)
 	return (fi->flags & O_ACCMODE) != O_RDONLY;
 }
 
+/* With write-back the kernel accepts a write before anybody knows whether the quota allows it, so a
+ * file of a branch with a quota goes round the page cache then. */
+static bool is_bound(const struct cow_mount *m, enum cow_pg_kind kind, struct cow_inode *i)
+{
+	uint64_t quota, used;
+
+	return !m->writethrough && cow_policy_for(kind).bound &&
+	       cow_live_quota(cow_inode_live(i), &quota, &used);
+}
+
 /* Tell the store and the table of an open; answer how the kernel shall treat the file. */
 static cow_errno open_inode(struct cow_mount *m, uint64_t id, struct cow_inode *i,
 			    enum cow_pg_kind kind, struct fuse_file_info *fi)
 {
-	bool cached = cow_policy_for(kind).cached, writer = is_writer(fi);
+	bool cached = cow_policy_for(kind).cached && !is_bound(m, kind, i), writer = is_writer(fi);
 	cow_errno r = cow_inode_open(i, writer);
 
 	if (r < 0)
@@ -176,6 +186,10 @@ void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 	struct cow_node node = {0};
 	cow_errno r = file_node(m, ino, &node);
 
+	/* Of a relation postgres takes a refusal as an ordinary error, of anything else as the end.
+	 */
+	if (r == 0 && !fi->writepage && cow_policy_for(node.kind).bound)
+		flags |= COW_WRITE_BOUND;
 	if (r == 0)
 		r = cow_file_write(node.inode, buf, (uint64_t)off, size, flags | COW_WRITE_NOWAIT);
 	if (r == -EAGAIN && (r = hold_write(m, req, &node, buf, size, off, flags)) == 0) {

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Past the digits at `s`; `s` itself when there is none. */
@@ -58,6 +59,18 @@ static bool is_relation(const char *name)
 		}
 	}
 	return *end == 0 || (*end == '.' && is_number(end + 1));
+}
+
+/* What DELETE, VACUUM and TRUNCATE may have to extend themselves. */
+static bool is_system(const char *name)
+{
+	enum { FIRST_OF_USERS = 16384 }; /* FirstNormalObjectId */
+	const char *s = skip_temp_prefix(name), *end = skip_digits(s);
+
+	if (!is_relation(name))
+		return false;
+	return strncmp(end, "_fsm", 4) == 0 || strncmp(end, "_vm", 3) == 0 ||
+	       (end - s <= 5 && strtoul(s, NULL, 10) < FIRST_OF_USERS);
 }
 
 static bool is_version_dir(const char *name)
@@ -120,6 +133,7 @@ static const struct rule {
     {IN(COW_PG_ROOT), true, "pg_tblspc", NULL, COW_PG_TBLSPC_DIR},
     {IN(COW_PG_BASE_DIR) | IN(COW_PG_VERSION_DIR), true, "pgsql_tmp", NULL, COW_PG_TEMP_DIR},
     {IN(COW_PG_BASE_DIR) | IN(COW_PG_VERSION_DIR), true, NULL, is_number, COW_PG_DATABASE_DIR},
+    {IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR), false, NULL, is_system, COW_PG_SYSTEM},
     {IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR), false, NULL, is_relation, COW_PG_RELATION},
     {IN(COW_PG_WAL_DIR), false, NULL, is_segment, COW_PG_WAL_SEGMENT},
     {IN(COW_PG_WAL_DIR), false, NULL, is_wal_temp, COW_PG_WAL_TEMP},
@@ -156,6 +170,7 @@ const char *cow_pg_kind_name(enum cow_pg_kind kind)
 	    [COW_PG_WAL_SEGMENT] = "wal-segment",
 	    [COW_PG_WAL_TEMP] = "wal-temp",
 	    [COW_PG_RELATION] = "relation",
+	    [COW_PG_SYSTEM] = "system relation",
 	    [COW_PG_TEMP_DIR] = "temp",
 	    [COW_PG_TEMP_FILE] = "temp-file",
 	    [COW_PG_TBLSPC_DIR] = "tablespaces",

@@ -17,7 +17,9 @@ enum cow_pg_kind {
 	COW_PG_WAL_DIR,      /* pg_wal/ */
 	COW_PG_WAL_SEGMENT,  /* pg_wal/<24 hex digits> */
 	COW_PG_WAL_TEMP,     /* pg_wal/xlogtemp.<pid>: a segment being filled with zeroes */
-	COW_PG_RELATION,     /* a fork of a relation: <number>[_fsm|_vm|_init][.<segment>] */
+	COW_PG_RELATION,     /* a fork of a relation: <number>[_fsm|_vm|_init][.<segment>] ... */
+	COW_PG_SYSTEM,       /* ... of a catalog (number below 16384), or the map of free or visible
+			      * pages of any */
 	COW_PG_TEMP_DIR,     /* pgsql_tmp/ and what is below it */
 	COW_PG_TEMP_FILE,    /* a file below pgsql_tmp/ */
 	COW_PG_TBLSPC_DIR,   /* pg_tblspc/ */

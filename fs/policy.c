@@ -10,6 +10,8 @@ struct cow_policy cow_policy_for(enum cow_pg_kind kind)
 	case COW_PG_OTHER:
 	case COW_PG_RELATION:
 	case COW_PG_TEMP_FILE:
+		return (struct cow_policy){.cached = true, .bound = true, .own_run = 1};
+	case COW_PG_SYSTEM:
 	case COW_PG_WAL_TEMP:
 		return (struct cow_policy){.cached = true, .own_run = 1};
 	case COW_PG_WAL_SEGMENT:

@@ -2,7 +2,8 @@
 /* policy: how a file of each kind is treated by the mount (the table of DESIGN 5).
  *
  * Cached: through the kernel's page cache, kept over opens, written back. Else direct I/O, so that
- * the daemon, and with it a snapshot, has exactly what was written. */
+ * the daemon, and with it a snapshot, has exactly what was written. Bound: a write that is refused
+ * for lack of room is an ordinary error in postgres; of WAL or a state file it is a PANIC. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 struct cow_policy {
 	bool cached;
+	bool bound;       /* COW_WRITE_BOUND */
 	uint32_t own_run; /* blocks, see cow_inode_set_own_run */
 };
 

@@ -244,6 +244,7 @@ static cow_errno create(struct cow_store *s, const struct cow_branch_create *how
 	struct cow_branch_rec b = {
 	    .created_ns = cow_os_now_ns(),
 	    .flags = how->ephemeral ? COW_BRANCH_EPHEMERAL : 0,
+	    .quota = how->quota,
 	};
 	struct cow_branch_grow g = {
 	    .empty = how, .ephemeral = how->ephemeral, .prepare = how->prepare, .arg = how->arg};

@@ -28,6 +28,7 @@ struct cow_branch_info {
 	bool is_default, ephemeral, poisoned;
 	bool lost;      /* ephemeral, and the machine went down since it was written: reset it */
 	uint32_t forks; /* lineages below it: cost of a cold look-up */
+	uint64_t quota; /* bytes it may have of its own; 0 = no limit */
 	char *settings; /* JSON object text owned by tools/; "{}" when none. Free with _release */
 };
 
@@ -61,6 +62,7 @@ struct cow_branch_create {
 	const char *settings; /* JSON object text; NULL = "{}" */
 	bool empty;           /* over nothing: a base of its own */
 	bool ephemeral;
+	uint64_t quota;                         /* bytes; 0 = no limit */
 	uint32_t root_mode, root_uid, root_gid; /* of an empty branch's root directory */
 	/* Runs on the new branch before anybody can see it: what it changes is part of the
 	 * creation. A failure undoes everything. May be NULL. `from_running`: the parent was taken
@@ -149,6 +151,16 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
 cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
 				  struct cow_error *e);
+
+/* How many bytes of its own a branch may have: blocks written on it, less those overwritten, cut or
+ * deleted again; what it shows of its parent is free, and so is what only its snapshots need. A
+ * write through COW_WRITE_BOUND that would make blocks beyond it is refused with -EDQUOT; changes
+ * of blocks that exist, and whatever else is written, are charged and not refused. 0 = no limit. */
+cow_errno cow_branch_set_quota(struct cow_store *s, const char *name, uint64_t bytes,
+			       struct cow_error *e);
+/* Of a branch with a quota: bytes charged now. -ENODATA without one. */
+cow_errno cow_branch_quota(struct cow_store *s, const char *name, uint64_t *ret_used,
+			   struct cow_error *e);
 
 /* Name a point of the branch as it is now. NULL name = a UTC time stamp. *ret may be NULL.
  * -EEXIST the branch has a snapshot of that name; -EROFS the branch is poisoned. */

@@ -85,6 +85,7 @@ static cow_errno preserve(struct cow_store *s, const struct reset *how,
 		return r;
 	kept.created_ns = cow_os_now_ns();
 	kept.settings = (char *)"{}";
+	kept.quota = 0;
 	if ((r = cow_id_next(s, COW_ID_BRANCH, &kept.id)) < 0 ||
 	    (r = cow_id_next(s, COW_ID_INCARNATION, &kept.incarnation)) < 0)
 		return r;

@@ -174,6 +174,7 @@ static void fill(struct cow_store *s, const char *name, struct cow_branch_rec *b
 	    .poisoned = is_poisoned(s, b->lineage),
 	    .lost = is_lost(s, b->lineage),
 	    .forks = count_forks(s, b->lineage),
+	    .quota = b->quota,
 	    .settings = TAKE_PTR(b->settings),
 	};
 	memcpy(out->name, name, strnlen(name, COW_BRANCH_MAX));

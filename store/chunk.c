@@ -369,15 +369,61 @@ static cow_errno list_chunks(struct cow_inode *i, uint64_t first, uint32_t n,
 	return r;
 }
 
+static uint64_t own_of(const struct cow_inode *i, const struct cow_chunk *c)
+{
+	uint64_t n = 0;
+
+	for (uint32_t k = 0; k < COW_CHUNK_BLOCKS; k++) {
+		uint16_t src = cow_chunk_src(c, k);
+
+		n += src >= COW_SRC_FIRST && cow_src_is_own(i, src);
+	}
+	return n;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+uint64_t cow_chunks_own(struct cow_inode *i)
+{
+	struct chunk_list l = {0};
+	struct cow_chunk *c;
+	uint64_t count = 0, last = UINT64_MAX;
+	cow_errno r = list_chunks(i, 0, 1, &l);
+
+	/* What is not in the map is in memory and dirty, so it stays there. */
+	for (uint64_t n = 0; r == 0 && n < i->n_chunks; n++)
+		count += i->chunks[n] && i->chunks[n]->dirty ? own_of(i, i->chunks[n]) : 0;
+	if (l.n)
+		qsort(l.at, l.n, sizeof(*l.at), by_number);
+	for (size_t k = 0; r == 0 && k < l.n; k++) {
+		if (l.at[k] == last)
+			continue;
+		last = l.at[k];
+		if ((r = cow_chunk_get(i, last, &c)) == 0 && !c->dirty)
+			count += own_of(i, c);
+	}
+	free(l.at);
+	return count;
+}
+
 /* Blocks of the chunk from `at` on become holes. */
 static cow_errno cut_chunk(struct cow_inode *i, struct cow_chunk *c, uint32_t at)
 {
+	int64_t own = 0;
+
 	for (uint32_t k = at; k < COW_CHUNK_BLOCKS; k++) {
 		uint16_t src = cow_chunk_src(c, k);
 
+		own += src >= COW_SRC_FIRST && cow_src_is_own(i, src);
 		c->dirty = c->dirty || cow_src_is_own(i, src);
 		i->attr.blocks -= src < COW_SRC_FIRST ? 0 : COW_BLOCK_SECTORS;
 	}
+	cow_quota_add(i->live, -own);
 	if (c->dirty)
 		i->dirty |= COW_DIRTY_MAP;
 	if (at > 0)

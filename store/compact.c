@@ -102,7 +102,7 @@ static cow_errno move_piece(struct cow_inode *i, uint64_t chunk, uint32_t *at, u
 	*at += n;
 	if ((r = cow_file_read(i, buf, off, (size_t)n * COW_BLOCK, &got)) < 0 || got == 0)
 		return r;
-	return cow_write_blocks(i, buf, off, got);
+	return cow_write_blocks(i, buf, off, got, 0);
 }
 
 static cow_errno compact(struct cow_inode *i, uint64_t chunk)

@@ -101,6 +101,10 @@ struct cow_live {
 	bool lost; /* ephemeral, and the machine went down since: nothing may be added to it */
 	_Atomic bool stale, head_written, poisoned;
 	_Atomic bool gives_up; /* does not wait for room on a full disk */
+	/* quota.c */
+	_Atomic uint64_t quota;     /* bytes; 0 = none */
+	_Atomic int64_t own_blocks; /* that the own lineage has in files of the head */
+	_Atomic bool own_known;     /* they were counted */
 	_Atomic uint64_t opens, writers;
 	_Atomic uint64_t name_seq; /* of the last name change of this live */
 
@@ -189,6 +193,7 @@ struct cow_inode {
 	uint16_t head_src;          /* 0 = none yet */
 	uint64_t head_epoch; /* that head_src belongs to; while DIRTY_DATA its extent is pinned */
 	uint32_t own_run;
+	bool promised; /* space was allocated beforehand: its writes are not refused; map */
 
 	_Atomic uint32_t opens;
 	_Atomic bool poisoned;
@@ -292,7 +297,21 @@ void cow_chunk_put_record(struct cow_inode *i, uint64_t chunk, const struct cow_
 /* Everything at or past `block` is gone: dirties what the own lineage has there. */
 cow_errno cow_chunks_cut(struct cow_inode *i, uint64_t block);
 void cow_chunks_free(struct cow_inode *i);
+/* Blocks of the file that the own lineage has; loads what it has to. */
+uint64_t cow_chunks_own(struct cow_inode *i);
 void cow_chunks_evict(struct cow_store *s); /* until the cache is within bounds */
+
+/* --- quota.c --- */
+/* Count what the lineage has now, from the map; nothing may be modified meanwhile. */
+cow_errno cow_quota_count(struct cow_live *l);
+/* -EDQUOT: `fresh` blocks more are over the quota; with `margin`, over it and the margin. */
+cow_errno cow_quota_check(const struct cow_live *l, uint64_t fresh, bool margin);
+/* The lineage has so many blocks more, or less. */
+static inline void cow_quota_add(struct cow_live *l, int64_t blocks)
+{
+	if (blocks)
+		atomic_fetch_add_explicit(&l->own_blocks, blocks, memory_order_relaxed);
+}
 
 /* --- commit.c --- */
 cow_errno cow_inode_commit(struct cow_inode *i, bool times);

@@ -43,10 +43,13 @@ enum {
 	COW_WRITE_DSYNC =
 	    1 << 0, /* durable when it returns: one host write when nothing else changed */
 	COW_WRITE_NOWAIT = 1 << 2, /* -EAGAIN where it would wait for room: try again without it */
+	COW_WRITE_BOUND = 1 << 3, /* a refusal reaches whoever wrote, who takes it well: blocks that
+				   * did not exist are held to the quota, and a full disk is not
+				   * waited for */
 	COW_WRITE_CACHED = 1 << 1, /* from a page cache that has no way to give an error back to the
 				    * writer: any failure poisons the file, a full disk too */
 };
-/* Writes all or fails. Extends the file. -ENOSPC, -EFBIG, -EIO (poisoned), -EROFS. */
+/* Writes all or fails. Extends the file. -ENOSPC, -EDQUOT, -EFBIG, -EIO (poisoned), -EROFS. */
 cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
 			 unsigned flags);
 
@@ -58,7 +61,8 @@ bool cow_file_may_write(struct cow_inode *i, size_t len);
 cow_errno cow_file_sync(struct cow_inode *i, bool datasync);
 
 /* mode: 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE|KEEP_SIZE, FALLOC_FL_ZERO_RANGE[|KEEP_SIZE];
- * others -EOPNOTSUPP. Space is allocated on the host for what the head will own. */
+ * others -EOPNOTSUPP. Space is allocated on the host for what the head will own. Under a quota only
+ * holes: -EOPNOTSUPP makes the caller write, which is charged. */
 cow_errno cow_file_allocate(struct cow_inode *i, int mode, uint64_t off, uint64_t len);
 
 /* whence SEEK_DATA or SEEK_HOLE; -ENXIO past the end. */

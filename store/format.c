@@ -10,7 +10,7 @@
 #include "store/bytes.h"
 #include "store/cleanup.h"
 
-enum { VALUE_VERSION = 1 };
+enum { VALUE_VERSION = 1, BRANCH_WITH_QUOTA = 2 };
 
 static struct cow_key key_start(char type)
 {
@@ -226,7 +226,7 @@ cow_errno cow_branch_encode(const struct cow_branch_rec *v, struct cow_buf *out)
 	size_t n = v->settings ? strlen(v->settings) : 0;
 	cow_errno r;
 
-	*p++ = VALUE_VERSION;
+	*p++ = v->quota ? BRANCH_WITH_QUOTA : VALUE_VERSION;
 	p = cow_put64(p, v->id);
 	p = cow_put64(p, v->lineage);
 	p = cow_put64(p, v->incarnation);
@@ -235,6 +235,8 @@ cow_errno cow_branch_encode(const struct cow_branch_rec *v, struct cow_buf *out)
 	p = cow_put64(p, (uint64_t)v->reset_ns);
 	p = cow_put64(p, (uint64_t)v->data_ns);
 	*p++ = v->flags;
+	if (v->quota)
+		p = cow_put64(p, v->quota);
 	p = cow_put32(p, (uint32_t)n);
 	if ((r = cow_buf_set(out, b, (size_t)(p - b))) < 0)
 		return r;
@@ -243,11 +245,14 @@ cow_errno cow_branch_encode(const struct cow_branch_rec *v, struct cow_buf *out)
 
 cow_errno cow_branch_decode(const void *data, size_t len, struct cow_branch_rec *out)
 {
-	struct cow_cur c = begin(data, len);
+	bool quota = len > 0 && *(const uint8_t *)data == BRANCH_WITH_QUOTA;
+	struct cow_cur c = quota ? cow_cur_of(data, len) : begin(data, len);
 	const uint8_t *text;
 	size_t n;
 
 	out->settings = NULL;
+	if (quota)
+		cow_cur_uint(&c, 1);
 	out->id = cow_cur_uint(&c, 8);
 	out->lineage = cow_cur_uint(&c, 8);
 	out->incarnation = cow_cur_uint(&c, 8);
@@ -256,9 +261,10 @@ cow_errno cow_branch_decode(const void *data, size_t len, struct cow_branch_rec 
 	out->reset_ns = (int64_t)cow_cur_uint(&c, 8);
 	out->data_ns = (int64_t)cow_cur_uint(&c, 8);
 	out->flags = (uint8_t)cow_cur_uint(&c, 1);
+	out->quota = quota ? cow_cur_uint(&c, 8) : 0;
 	n = cow_cur_uint(&c, 4);
 	text = cow_cur_take(&c, n);
-	if (!cow_cur_ok(&c) || memchr(text, 0, n))
+	if (!cow_cur_ok(&c) || (quota && !out->quota) || memchr(text, 0, n))
 		return -EIO;
 	out->settings = strndup((const char *)text, n);
 	return out->settings ? 0 : -ENOMEM;

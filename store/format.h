@@ -76,12 +76,14 @@ cow_errno cow_lineage_encode(const struct cow_lineage_rec *v, struct cow_buf *ou
 cow_errno cow_lineage_decode(const void *data, size_t len, struct cow_lineage_rec *out);
 
 /* --- branch: id, lineage, incarnation, parent id u64; created, reset, data i64 ns; flags u8;
- * settings (u32 length + text) --- */
+ * settings (u32 length + text); version 2: quota u64 bytes after flags. Without a quota version 1
+ * is written, which older programs know --- */
 enum { COW_BRANCH_EPHEMERAL = 1 };
 struct cow_branch_rec {
 	uint64_t id, lineage, incarnation, parent_id;
 	int64_t created_ns, reset_ns, data_ns;
 	uint8_t flags;
+	uint64_t quota; /* bytes; 0 = none */
 	char *settings; /* owned: release with _branch_release */
 };
 void cow_branch_release(struct cow_branch_rec *v);

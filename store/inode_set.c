@@ -85,6 +85,11 @@ cow_errno cow_inode_drop(struct cow_inode *i)
 	cow_errno r;
 	WITH_LOCK(&i->commit);
 
+	if (l->own_known && S_ISREG(i->attr.mode)) {
+		WITH_LOCK(&i->map);
+
+		cow_quota_add(l, -(int64_t)cow_chunks_own(i));
+	}
 	discard(i);
 	r = cow_inode_record(l->s, (struct cow_point){own.lineage, own.epoch - 1}, i->ino, &older);
 	/* With an older version of this lineage, the record with nlink 0 stays and ends it for gc.

@@ -200,6 +200,11 @@ cow_errno cow_live_open(struct cow_store *s, const struct cow_branch_rec *b, str
 	l->branch_id = b->id;
 	l->incarnation = b->incarnation;
 	l->poisoned = has_poison(l);
+	l->quota = b->quota;
+	if (b->quota && (r = cow_quota_count(l)) < 0) {
+		live_free(l);
+		return r;
+	}
 	if (l->ephemeral && (r = mark_unsynced(l, true)) < 0) {
 		live_free(l);
 		return r;

@@ -28,6 +28,8 @@ uint64_t cow_live_incarnation(const struct cow_live *l);
 uint64_t cow_live_root(const struct cow_live *l); /* inode number of the root directory */
 bool cow_live_stale(const struct cow_live *l);
 bool cow_live_ephemeral(const struct cow_live *l);
+/* Of a branch with a quota: its bytes and those charged now; false = it has none. */
+bool cow_live_quota(const struct cow_live *l, uint64_t *ret_quota, uint64_t *ret_used);
 
 /* Make durable everything written through this live so far (names, sizes, data). */
 cow_errno cow_live_sync(struct cow_live *l);

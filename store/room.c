@@ -193,8 +193,8 @@ cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t byte
 	int64_t want = (int64_t)bytes;
 	WITH_LOCK(&m->lock);
 
-	if (use == COW_ROOM_NEW)
-		want += missing(&m->data) + (int64_t)m->mark;
+	if (use != COW_ROOM_DATA)
+		want += missing(&m->data) + (use == COW_ROOM_NEW ? (int64_t)m->mark : 0);
 	look(m, false);
 	if (for_data(m) < want)
 		look(m, true);

@@ -51,8 +51,9 @@ struct cow_room {
 };
 
 enum cow_room_use {
-	COW_ROOM_NEW, /* can be refused without harm: branches, imports, fallocate */
-	COW_ROOM_DATA /* what somebody wrote */
+	COW_ROOM_NEW,   /* can be refused without harm: branches, imports, fallocate */
+	COW_ROOM_BOUND, /* whose writer takes a refusal well: never of the reserve */
+	COW_ROOM_DATA   /* what somebody wrote */
 };
 
 /* `keeps`: make the reserves now as far as there is room, and keep them. Else those that another

@@ -43,7 +43,7 @@ static cow_errno zero_in_block(struct cow_inode *i, uint64_t from, uint64_t to)
 		return 0;
 	if ((r = source_of(i, from / COW_BLOCK, &src)) < 0 || src < COW_SRC_FIRST)
 		return r;
-	return cow_write_blocks(i, zeroes, from, (size_t)(to - from));
+	return cow_write_blocks(i, zeroes, from, (size_t)(to - from), 0);
 }
 
 cow_errno cow_space_zero_gap(struct cow_inode *i, uint64_t from, uint64_t to)
@@ -110,6 +110,7 @@ cow_errno cow_space_resize(struct cow_inode *i, uint64_t size)
 static cow_errno zero_blocks(struct cow_inode *i, uint64_t lo, uint64_t hi)
 {
 	uint64_t b = lo;
+	int64_t own = 0;
 	cow_errno r = 0;
 	WITH_LOCK(&i->map);
 
@@ -120,8 +121,11 @@ static cow_errno zero_blocks(struct cow_inode *i, uint64_t lo, uint64_t hi)
 
 		r = cow_chunk_get(i, b / COW_CHUNK_BLOCKS, &c);
 		for (uint32_t k = at; r == 0 && k < at + n; k++) {
-			if (cow_chunk_src(c, k) < COW_SRC_FIRST)
+			uint16_t src = cow_chunk_src(c, k);
+
+			if (src < COW_SRC_FIRST)
 				continue;
+			own += cow_src_is_own(i, src);
 			r = cow_chunk_set(i, c, k, 1, COW_SRC_ZERO);
 			c->dirty = true;
 			i->dirty |= COW_DIRTY_MAP;
@@ -129,6 +133,7 @@ static cow_errno zero_blocks(struct cow_inode *i, uint64_t lo, uint64_t hi)
 		}
 		b += n;
 	}
+	cow_quota_add(i->live, -own);
 	cow_inode_touch(i);
 	cow_inode_mark(i, 0);
 	return r;
@@ -167,6 +172,8 @@ static cow_errno reserve(struct cow_inode *i, uint64_t off, uint64_t len)
 	cow_errno r;
 	int fd;
 
+	if (i->live->quota)
+		return -EOPNOTSUPP;
 	pthread_mutex_lock(&i->map);
 	r = cow_source_add(i, cow_chain_at(i->live, 0), &src);
 	if (r == 0)
@@ -178,6 +185,9 @@ static cow_errno reserve(struct cow_inode *i, uint64_t off, uint64_t len)
 		return r < 0 ? r : fd;
 	r = cow_os_allocate(fd, lo, hi - lo);
 	cow_extent_unpin(t, x);
+	pthread_mutex_lock(&i->map);
+	i->promised = i->promised || r == 0;
+	pthread_mutex_unlock(&i->map);
 	return r == -EOPNOTSUPP ? 0
 				: r; /* a host that cannot promise: nothing is worse than before */
 }

@@ -13,4 +13,5 @@ cow_errno cow_space_zero_gap(struct cow_inode *i, uint64_t from, uint64_t to);
 
 /* Write the bytes without looking at the size, copying up what surrounds them (write.c). Holds
  * freeze shared, io and own. */
-cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, size_t len);
+cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
+			   unsigned flags);

@@ -2,8 +2,9 @@
 /* store: the public face of the engine.
  *
  * A store is a directory on the host that holds everything: VERSION, LOCK, COMMIT (the commit
- * number kept beside the map), map/ (RocksDB: the only truth about what exists) and ext/ (extent
- * files). One process at a time has a store open; the lock file says who.
+ * number kept beside the map), reserve.map and reserve.data (room.h), map/ (RocksDB: the only truth
+ * about what exists) and ext/ (extent files). One process at a time has a store open; the lock file
+ * says who.
  *
  * After a crash: everything an fsync, an O_DSYNC write, or a successful control call acknowledged
  * is there; what was written but not synced is there or not, block by block, never torn into

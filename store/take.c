@@ -158,6 +158,7 @@ cow_errno cow_file_take(struct cow_inode *i, const char *path, enum cow_take_how
 	pthread_mutex_lock(&i->map);
 	i->attr.size = size;
 	i->attr.blocks = cow_blocks_of(size) * COW_BLOCK_SECTORS;
+	cow_quota_add(i->live, (int64_t)cow_blocks_of(size));
 	i->levels[0].origin_epoch = i->head_epoch;
 	i->levels[0].origin_blocks = cow_blocks_of(size);
 	i->load_seq++;

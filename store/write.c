@@ -194,9 +194,54 @@ static void widen(struct cow_inode *i, uint64_t off, size_t len, uint64_t *lo, u
 		*hi = ++s.hi * COW_BLOCK;
 }
 
+/* What a write into the span asks for: blocks that the own lineage does not have (they are
+ * charged), and whether some of them exist nowhere (they can be refused; what is overwritten
+ * cannot, because postgres has promised the change already). map held. */
+static cow_errno count_new(struct cow_inode *i, struct span s, uint64_t *ret_fresh, bool *ret_holes)
+{
+	*ret_fresh = 0;
+	*ret_holes = false;
+	for (uint64_t b = s.lo; b < s.hi; b++) {
+		struct cow_chunk *c;
+		cow_errno r = cow_chunk_get(i, b / COW_CHUNK_BLOCKS, &c);
+		uint16_t src;
+
+		if (r < 0)
+			return r;
+		src = cow_chunk_src(c, (uint32_t)(b % COW_CHUNK_BLOCKS));
+		*ret_holes = *ret_holes || src < COW_SRC_FIRST;
+		*ret_fresh += src < COW_SRC_FIRST || !cow_src_is_own(i, src);
+	}
+	return 0;
+}
+
+enum { SMALL = 8 }; /* blocks of a file that a quota has a margin for */
+
+/* Is there room, and quota? Nothing is held after it. */
+static cow_errno ask_for_room(struct cow_inode *i, uint64_t lo, uint64_t hi, unsigned flags)
+{
+	enum cow_room_use use = COW_ROOM_DATA;
+	uint64_t fresh;
+	bool holes;
+	cow_errno r = 0;
+
+	if (flags & COW_WRITE_BOUND) {
+		pthread_mutex_lock(&i->map);
+		r = count_new(i, span_of(lo, (size_t)(hi - lo)), &fresh, &holes);
+		if (r == 0 && holes && !i->promised) {
+			use = COW_ROOM_BOUND;
+			r = cow_quota_check(i->live, fresh, hi <= SMALL * COW_BLOCK);
+		}
+		pthread_mutex_unlock(&i->map);
+	}
+	return r < 0 ? r : cow_room_take(&i->live->s->room, use, hi - lo);
+}
+
 /* Every block of the span belongs to the head now. map held. */
 static cow_errno own_blocks(struct cow_inode *i, struct span s)
 {
+	int64_t fresh = 0;
+
 	for (uint64_t b = s.lo; b < s.hi;) {
 		uint32_t at = (uint32_t)(b % COW_CHUNK_BLOCKS);
 		uint32_t n = (uint32_t)COW_MIN(s.hi - b, (uint64_t)(COW_CHUNK_BLOCKS - at));
@@ -207,6 +252,7 @@ static cow_errno own_blocks(struct cow_inode *i, struct span s)
 			uint16_t src = cow_chunk_src(c, k);
 
 			c->dirty = c->dirty || src != i->head_src;
+			fresh += src < COW_SRC_FIRST || !cow_src_is_own(i, src);
 			i->attr.blocks += src < COW_SRC_FIRST ? COW_BLOCK_SECTORS : 0;
 		}
 		if (r == 0)
@@ -217,6 +263,7 @@ static cow_errno own_blocks(struct cow_inode *i, struct span s)
 			i->dirty |= COW_DIRTY_MAP;
 		b += n;
 	}
+	cow_quota_add(i->live, fresh);
 	return 0;
 }
 
@@ -240,7 +287,8 @@ static cow_errno write_wide(struct cow_inode *i, struct cow_extent *x, const voi
 }
 
 /* Block lock held. */
-cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, size_t len)
+cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
+			   unsigned flags)
 {
 	struct cow_extent *x = NULL;
 	uint64_t lo = off, hi = off + len;
@@ -253,7 +301,7 @@ cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, s
 	pthread_mutex_unlock(&i->map);
 	if (r < 0)
 		return r;
-	if ((r = cow_room_take(&i->live->s->room, COW_ROOM_DATA, hi - lo)) < 0)
+	if ((r = ask_for_room(i, lo, hi, flags)) < 0)
 		return r;
 	i->live->head_written = true;
 	r = write_wide(i, x, buf, off, len, lo, hi);
@@ -267,7 +315,8 @@ cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, s
 	return r;
 }
 
-static cow_errno write_with_lock(struct cow_inode *i, const void *buf, uint64_t off, size_t len)
+static cow_errno write_with_lock(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
+				 unsigned flags)
 {
 	uint64_t end = off + len, size;
 	cow_errno r = 0;
@@ -280,7 +329,7 @@ static cow_errno write_with_lock(struct cow_inode *i, const void *buf, uint64_t 
 	if (off > size)
 		r = cow_space_zero_gap(i, size, off);
 	if (r == 0)
-		r = cow_write_blocks(i, buf, off, len);
+		r = cow_write_blocks(i, buf, off, len, flags);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&i->map);
@@ -308,8 +357,8 @@ static cow_errno write_frozen_out(struct cow_inode *i, const void *buf, uint64_t
 	WITH_SHARED(&i->io);
 	r = write_in_place(i, buf, off, len, flags, ret_durable);
 	if (r == 0)
-		r = write_with_lock(i, buf, off, len);
-	if (r < 0 && r != -ENOMEM && r != -ENOSPC)
+		r = write_with_lock(i, buf, off, len, flags);
+	if (r < 0 && r != -ENOMEM && r != -ENOSPC && r != -EDQUOT)
 		cow_inode_poison(i, r);
 	return r < 0 ? r : 0;
 }
@@ -328,6 +377,8 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 	/* A full disk is waited out with no lock held. A write that failed may have left a part of
 	 * itself in the extent file, which nobody sees before it was begun again and is whole. */
 	while ((r = write_frozen_out(i, buf, off, len, flags, &durable)) == -ENOSPC) {
+		if (flags & COW_WRITE_BOUND)
+			break;
 		if (cow_room_give(room))
 			continue;
 		if ((flags & COW_WRITE_NOWAIT) && cow_room_waits(room, i->live->gives_up))

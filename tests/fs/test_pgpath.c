@@ -34,18 +34,18 @@ static void expect(const char *path, enum cow_pg_kind want)
 /* Each fork and segment of a relation is a relation, wherever databases lie. */
 Test(pgpath, knows_forks_of_relations)
 {
-	expect("base/5/1259", COW_PG_RELATION);
-	expect("base/16384/2619_fsm", COW_PG_RELATION);
-	expect("base/16384/2619_vm", COW_PG_RELATION);
+	expect("base/5/1259", COW_PG_SYSTEM);
+	expect("base/16384/2619_fsm", COW_PG_SYSTEM);
+	expect("base/16384/2619_vm", COW_PG_SYSTEM);
 	expect("base/16384/16390_init", COW_PG_RELATION);
 	expect("base/16384/16390.1", COW_PG_RELATION);
-	expect("base/16384/16390_vm.12", COW_PG_RELATION);
+	expect("base/16384/16390_vm.12", COW_PG_SYSTEM);
 	expect("base/16384/t3_16390", COW_PG_RELATION);
-	expect("base/16384/t3_16390_fsm.1", COW_PG_RELATION);
-	expect("global/1260", COW_PG_RELATION);
+	expect("base/16384/t3_16390_fsm.1", COW_PG_SYSTEM);
+	expect("global/1260", COW_PG_SYSTEM);
 	expect("pg_tblspc/16500/PG_15_202209061/16384/16501", COW_PG_RELATION);
 	expect("tablespaces/fast/PG_15_202209061/16384/16501.3", COW_PG_RELATION);
-	expect("ts/PG_9.6_201608131/1/2", COW_PG_RELATION);
+	expect("ts/PG_9.6_201608131/1/2", COW_PG_SYSTEM);
 }
 
 /* What only resembles a relation is not one. */
@@ -125,6 +125,12 @@ Test(pgpath, leaves_other_files_alone)
 Test(policy, treats_kinds_as_designed)
 {
 	cr_expect(cow_policy_for(COW_PG_RELATION).cached);
+	cr_expect(cow_policy_for(COW_PG_RELATION).bound);
+	cr_expect(cow_policy_for(COW_PG_SYSTEM).cached);
+	cr_expect_not(cow_policy_for(COW_PG_SYSTEM).bound);
+	cr_expect_not(cow_policy_for(COW_PG_WAL_TEMP).bound);
+	cr_expect_not(cow_policy_for(COW_PG_WAL_SEGMENT).bound);
+	cr_expect_not(cow_policy_for(COW_PG_STATE).bound);
 	cr_expect(cow_policy_for(COW_PG_WAL_TEMP).cached);
 	cr_expect(cow_policy_for(COW_PG_TEMP_FILE).cached);
 	cr_expect(cow_policy_for(COW_PG_OTHER).cached);

@@ -27,6 +27,8 @@ static const struct output_column record[] = {
     {"expires_at", "Expires", OUTPUT_TEXT, NULL},
     {"unique_bytes", "Unique", OUTPUT_BYTES, NULL},
     {"logical_size", "Logical", OUTPUT_BYTES, NULL},
+    {"quota_bytes", "Quota", OUTPUT_BYTES, NULL},
+    {"quota_used_bytes", "Used of it", OUTPUT_BYTES, NULL},
     {"labels", "Labels", OUTPUT_LABELS, NULL},
     {"path", "Path", OUTPUT_TEXT, NULL},
     {"reason", "Reason", OUTPUT_TEXT, NULL},

@@ -58,6 +58,15 @@ static void add_space(struct engine *g, const char *name, json_t *o)
 	}
 }
 
+static void add_quota(struct engine *g, const struct cow_branch_info *b, json_t *o)
+{
+	uint64_t used;
+	bool known = b->quota && cow_branch_quota(g->store, b->name, &used, NULL) == 0;
+
+	json_object_set_new(o, "quota_bytes", b->quota ? json_count(b->quota) : json_null());
+	json_object_set_new(o, "quota_used_bytes", known ? json_count(used) : json_null());
+}
+
 static json_t *path_json(struct engine *g, const char *name)
 {
 	char mountpoint[PATH_MAX], path[PATH_MAX + COW_BRANCH_MAX + 2];
@@ -88,6 +97,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	json_object_set_new(o, "data_state_at", json_time(b->data_ns));
 	json_object_set_new(o, "incarnation", json_count(b->incarnation));
 	json_object_set_new(o, "forks", json_count(b->forks));
+	add_quota(g, b, o);
 	if (space)
 		add_space(g, b->name, o);
 	json_object_set_new(o, "labels", labels_json(b, protected));

@@ -98,6 +98,23 @@ static int read_clients(struct command_call *call, json_t *set)
 	return r;
 }
 
+static int read_quota(struct command_call *call, json_t *set)
+{
+	const char *text = command_option(call, "quota");
+	uint64_t bytes = 0;
+	int r = 0;
+
+	if (!text)
+		return 0;
+	if (strcmp(text, "none") != 0 && (r = parse_size(text, &bytes, &call->error)) < 0)
+		return r;
+	if (strcmp(text, "none") != 0 && (bytes == 0 || bytes > INT64_MAX))
+		return command_usage(call, "--quota takes a size or none, not '%s'", text);
+	json_object_set_new(set, "quota_bytes",
+			    bytes ? json_integer((json_int_t)bytes) : json_null());
+	return 0;
+}
+
 static int read_sessions(struct command_call *call, json_t *set)
 {
 	const char *text = command_option(call, "suspend-idle-sessions");
@@ -187,8 +204,8 @@ static int read_resources(struct command_call *call, json_t *set)
 int branch_settings_read(struct command_call *call, json_t *set)
 {
 	static int (*const readers[])(struct command_call *, json_t *) = {
-	    read_expiry,  read_protected, read_suspend, read_sessions,
-	    read_clients, read_postgres,  read_profile, read_resources,
+	    read_expiry,   read_protected, read_suspend,   read_sessions, read_clients,
+	    read_postgres, read_profile,   read_resources, read_quota,
 	};
 	int r = 0;
 

@@ -4,7 +4,8 @@
  * Kept in the settings of the branch: expires_at (RFC 3339), ttl_ms (to begin anew at a reset),
  * protected, suspend_timeout_ms (0 = never), suspend_idle_sessions, max_connections; and of its
  * server profile, memory_bytes (0 = any), cpus (0 = any), postgres ({NAME: VALUE}). What is not
- * there is as the configuration says. */
+ * there is as the configuration says. Not among them quota_bytes (null = none), which the verbs
+ * give to the store. */
 #pragma once
 #include "tools/cli/command.h"
 
@@ -24,8 +25,9 @@
 	    {"unset", 0, "NAME", "take back a setting that -c made; may be repeated"},             \
 	    {"profile", 0, "P", "memory of its server: small, standard, inherit; or default"},     \
 	    {"memory", 0, "SIZE", "most memory of its server (cgroup v2); any, or default"},       \
+	    {"cpus", 0, "N", "most processors of its server (cgroup v2); any, or default"},        \
 	{                                                                                          \
-		"cpus", 0, "N", "most processors of its server (cgroup v2); any, or default"       \
+		"quota", 0, "SIZE", "most it may have of its own, like 10G; or none"               \
 	}
 
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */

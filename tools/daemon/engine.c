@@ -82,10 +82,13 @@ bool engine_mountpoint(struct engine *g, char *buf, size_t size)
 
 static void push_branch(struct engine *g, const char *branch)
 {
+	struct cow_store_stat st;
 	struct cow_mount *m;
 	cow_errno r;
 
-	if (cow_branch_open_writers(g->store, branch) == 0)
+	cow_store_stat(g->store, &st);
+	/* Pages that wait for room cannot be pushed, and the point will be refused. */
+	if (st.room.waiting || cow_branch_open_writers(g->store, branch) == 0)
 		return;
 	m = engine_mount_hold(g);
 	if (!m)

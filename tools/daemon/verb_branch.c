@@ -83,11 +83,12 @@ static cow_errno check_own(const json_t *settings, struct cow_error *e)
 /* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
-	const json_t *settings = json_object_get(args, "settings");
+	json_t *settings = json_copy(json_object_get(args, "settings"));
 	struct cow_branch_create how = {
 	    .parent = engine_text_or_null(args, "parent"),
 	    .empty = engine_flag(args, "empty"),
 	    .ephemeral = engine_flag(args, "ephemeral"),
+	    .quota = (uint64_t)json_integer_value(json_object_get(settings, "quota_bytes")),
 	    .root_mode = 0700,
 	    .root_uid = geteuid(),
 	    .root_gid = getegid(),
@@ -102,17 +103,20 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0)
 		r = resolve_parent(g, engine_text_or_null(args, "parent"), parent, sizeof(parent),
 				   &how.parent, e);
-	if (r < 0)
-		return r;
-	if (how.empty && how.parent)
-		return cow_fail(e, -EINVAL, "an empty branch has no parent");
-	r = check_own(settings, e);
+	if (r == 0 && how.empty && how.parent)
+		r = cow_fail(e, -EINVAL, "an empty branch has no parent");
+	json_object_del(settings, "quota_bytes"); /* the store's own */
+	if (r == 0)
+		r = check_own(settings, e);
 	if (r == 0)
 		r = pool_check_name(how.name, e);
-	if (r < 0)
-		return r;
 	if (settings)
 		how.settings = text = json_dumps(settings, JSON_COMPACT);
+	json_decref(settings);
+	if (r < 0) {
+		free(text);
+		return r;
+	}
 	if (engine_flag(args, "if_not_exists") && branch_exists(g, how.name)) {
 		made = false;
 	} else {
@@ -341,19 +345,22 @@ static void merge(json_t *into, json_t *change)
 /* {name, set: {...}}: merge into the settings; null removes a key */
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
-	json_t *change = json_object_get(args, "set"), *merged;
+	json_t *change = json_object_get(args, "set"), *merged, *v;
 	const char *name;
 	char *text;
 	cow_errno r = engine_text(args, "name", &name, e);
 
 	if (r == 0 && !json_is_object(change))
 		r = cow_fail(e, -EINVAL, "'set' must be an object");
+	if (r == 0 && (v = json_object_get(change, "quota_bytes")))
+		r = cow_branch_set_quota(g->store, name, (uint64_t)json_integer_value(v), e);
 	if (r == 0)
 		r = answer_branch(g, name, ret, e);
 	if (r < 0)
 		return r;
 	merged = json_object_get(*ret, "settings");
 	merge(merged, change);
+	json_object_del(merged, "quota_bytes"); /* the store's own */
 	text = json_dumps(merged, JSON_COMPACT);
 	r = check_own(merged, e);
 	if (r == 0)

@@ -113,6 +113,28 @@ static cow_errno delete_one(struct engine *g, const char *name, int64_t until, j
 	return r;
 }
 
+/* Whoever holds files of these branches may hang in a write that waits for room: with `wait` false
+ * it fails, and a server that has no other way on ends. */
+static void set_waiting(struct engine *g, const json_t *names, bool wait)
+{
+	const struct timespec pause = {.tv_nsec = 50 * 1000000};
+	const json_t *v;
+	size_t k;
+
+	json_array_foreach (names, k, v) {
+		const char *name = json_string_value(v);
+		struct cow_store_stat st;
+
+		cow_store_stat(g->store, &st);
+		if (name)
+			cow_branch_set_waiting(g->store, name, wait, NULL);
+		for (int tries = 0; name && !wait && st.room.waiting && tries < 40 &&
+				    cow_branch_open_files(g->store, name) > 0;
+		     tries++)
+			nanosleep(&pause, NULL);
+	}
+}
+
 /* {names: [...], force?, keep_ms?: instead of the window of the configuration} */
 static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -124,9 +146,13 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 
 	if (json_array_size(names) == 0)
 		return cow_fail(e, -EINVAL, "'names' must be a list of branches");
+	if (engine_flag(args, "force"))
+		set_waiting(g, names, false);
 	r = check_deletable(g, args, e);
 	if (r == 0)
 		r = end_of_window(g, args, &until, e);
+	if (r < 0)
+		set_waiting(g, names, true);
 	if (r < 0)
 		return r;
 	deleted = json_array();

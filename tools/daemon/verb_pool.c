@@ -438,6 +438,7 @@ static char *settings_of(const char *member, const json_t *wanted)
 
 	if (json_object_get(old, "port"))
 		json_object_set(s, "port", json_object_get(old, "port"));
+	json_object_del(s, "quota_bytes"); /* the store's own: take */
 	text = json_dumps(s, JSON_COMPACT);
 	json_decref(old);
 	json_decref(s);
@@ -475,6 +476,8 @@ static cow_errno take(struct engine *g, const json_t *args, json_t **ret, struct
 	const char *name, *pool_name = NULL;
 	char was[COW_BRANCH_MAX + 1] = "";
 	json_t *pools = NULL, *pool = NULL;
+	const json_t *settings;
+	uint64_t quota;
 	cow_errno r = engine_text(args, "name", &name, e);
 	WITH_LOCK(&changing);
 
@@ -486,8 +489,15 @@ static cow_errno take(struct engine *g, const json_t *args, json_t **ret, struct
 		r = find(g, pool_name, &pools, &pool, e);
 	if (r < 0)
 		return r;
-	r = hand_over(g, pool_name, pool, name, json_object_get(args, "settings"), was, ret, e);
+	settings = json_object_get(args, "settings");
+	r = hand_over(g, pool_name, pool, name, settings, was, ret, e);
 	json_decref(pools);
+	quota = (uint64_t)json_integer_value(json_object_get(settings, "quota_bytes"));
+	if (r == 0 && quota && (r = cow_branch_set_quota(g->store, name, quota, e)) == 0) {
+		json_decref(*ret);
+		*ret = NULL;
+		r = branch_json_get(g, name, false, ret, e);
+	}
 	if (r == 0)
 		json_object_set_new(*ret, "was", was[0] ? json_text(was) : json_null());
 	return r;
