@@ -22,9 +22,6 @@ const struct cow_pgconf_row cow_pgconf_table[] = {
     {"archive_library", "", 15, 18, "as above"},
     {"archive_cleanup_command", "", ALL, "it would delete from the archive of the original"},
     {"recovery_end_command", "", ALL, "it may move an address or tell others of a failover"},
-    {"max_logical_replication_workers", "0", ALL,
-     "subscriptions would take changes away from the original"},
-    {"cron.launch_active_jobs", "off", ALL, "jobs of pg_cron belong to the original"},
     {"bonjour", "off", ALL, "a fork is not announced"},
     {"log_destination", "stderr", ALL, "the system log belongs to the original"},
     {"log_directory", "log", ALL, "an absolute path would be the original's"},
@@ -58,6 +55,32 @@ const struct cow_pgconf_row cow_pgconf_table[] = {
     {"io_method", "worker", 18, 18, "io_uring may be missing or forbidden here"},
     {"file_copy_method", "copy", 18, 18, "the mount does not clone files"},
     {NULL, NULL, 0, 0, NULL},
+};
+
+const struct cow_pgconf_row cow_pgconf_subscriptions[] = {
+    {"max_logical_replication_workers", "0", ALL,
+     "subscriptions would take changes away from the original"},
+    {NULL, NULL, 0, 0, NULL},
+};
+
+const struct cow_pgconf_row cow_pgconf_workers[] = {
+    /* The first is known since pg_cron 1.6, the second in all versions. */
+    {"cron.launch_active_jobs", "off", ALL, "jobs of pg_cron belong to the original"},
+    {"cron.max_running_jobs", "0", ALL, "as above"},
+    {"pg_net.batch_size", "0", ALL, "requests of pg_net stay in their queue"},
+    {NULL, NULL, 0, 0, NULL},
+};
+
+const struct cow_pgconf_library cow_pgconf_reaching_out[] = {
+    {"pglogical", "it replicates with the other nodes of the original"},
+    {"bdr", "it replicates with the other nodes of the original"},
+    {"pgactive", "it replicates with the other nodes of the original"},
+    {"spock", "it replicates with the other nodes of the original"},
+    {"citus", "it would change the shards on the workers of the original"},
+    {"pg_failover_slots", "it copies slots from the primary of the original"},
+    {"pgautofailover", "it reports to the monitor of the original"},
+    {"repmgr", "it takes part in failovers of the original"},
+    {NULL, NULL},
 };
 
 void cow_pgconf_list_release(struct cow_pgconf_list *l)
@@ -136,7 +159,27 @@ static cow_errno raise_limits(const struct cow_pgconf_facts *f, struct cow_pgcon
 	return r;
 }
 
-/* The libraries of a comma-separated list that can be loaded; *ret_all: none was left out. `ret`
+/* "$libdir/citus.so" is citus. */
+static bool reaches_out(const char *library)
+{
+	const char *base = strncmp(library, "$libdir/", 8) == 0 ? library + 8 : library;
+	size_t len = strlen(base);
+
+	if (len > 3 && strcmp(base + len - 3, ".so") == 0)
+		len -= 3;
+	for (const struct cow_pgconf_library *l = cow_pgconf_reaching_out; l->name; l++)
+		if (strlen(l->name) == len && memcmp(l->name, base, len) == 0)
+			return true;
+	return false;
+}
+
+static bool may_load(const struct cow_pgconf_facts *f, const char *library)
+{
+	return (!f->has_library || f->has_library(f->arg, library)) &&
+	       (f->policy.keep_workers || !reaches_out(library));
+}
+
+/* The libraries of a comma-separated list that may be loaded; *ret_all: none was left out. `ret`
  * has room for the whole list. */
 static void keep_libraries(const struct cow_pgconf_facts *f, char *list, char *ret, size_t size,
 			   bool *ret_all)
@@ -156,7 +199,7 @@ static void keep_libraries(const struct cow_pgconf_facts *f, char *list, char *r
 			w[--len] = '\0';
 		if (len == 0)
 			continue;
-		if (!f->has_library(f->arg, w)) {
+		if (!may_load(f, w)) {
 			*ret_all = false;
 			continue;
 		}
@@ -170,7 +213,7 @@ static cow_errno limit_libraries(const struct cow_pgconf_facts *f, struct cow_pg
 					    "local_preload_libraries"};
 	cow_errno r = 0;
 
-	for (size_t k = 0; r == 0 && f->has_library && k < sizeof(names) / sizeof(names[0]); k++) {
+	for (size_t k = 0; r == 0 && k < sizeof(names) / sizeof(names[0]); k++) {
 		char asked[4096], kept[4096];
 		bool all;
 
@@ -199,14 +242,25 @@ static bool ssl_key_missing(const struct cow_pgconf_facts *f)
 	return false;
 }
 
+static cow_errno add_rows(const struct cow_pgconf_row *row, int major, struct cow_pgconf_list *ret)
+{
+	cow_errno r = 0;
+
+	for (; r == 0 && row->name; row++)
+		if (major >= row->first && major <= row->last)
+			r = cow_pgconf_list_set(ret, row->name, row->value);
+	return r;
+}
+
 cow_errno cow_pgconf_override(const struct cow_pgconf_facts *f, struct cow_pgconf_list *ret)
 {
 	char ssl[64];
-	cow_errno r = 0;
+	cow_errno r = add_rows(cow_pgconf_table, f->major, ret);
 
-	for (const struct cow_pgconf_row *row = cow_pgconf_table; r == 0 && row->name; row++)
-		if (f->major >= row->first && f->major <= row->last)
-			r = cow_pgconf_list_set(ret, row->name, row->value);
+	if (r == 0 && !f->policy.keep_subscriptions)
+		r = add_rows(cow_pgconf_subscriptions, f->major, ret);
+	if (r == 0 && !f->policy.keep_workers)
+		r = add_rows(cow_pgconf_workers, f->major, ret);
 	if (r == 0 && f->control)
 		r = raise_limits(f, ret);
 	/* Else recovery of a base backup ends in a panic over a directory in pg_tblspc. */

@@ -22,12 +22,27 @@ struct cow_pgcontrol;
  * version. */
 #define COW_PG_IN_PLACE 15
 
+/* What a fork may keep of what reaches out of it. All false is the safe default. */
+struct cow_pgfork_policy {
+	bool keep_subscriptions;
+	bool keep_workers;   /* scheduled jobs, and libraries whose workers talk to others */
+	bool keep_passwords; /* of foreign servers, user mappings, dblink */
+};
+
 struct cow_pgconf_row {
 	const char *name, *value;
 	int first, last; /* major versions that know the setting */
 	const char *why;
 };
 extern const struct cow_pgconf_row cow_pgconf_table[]; /* ends with name NULL */
+/* Those that are not forced when the policy keeps subscriptions, or workers. */
+extern const struct cow_pgconf_row cow_pgconf_subscriptions[], cow_pgconf_workers[];
+
+/* Libraries with workers of their own that connect to other servers; ends with name NULL. */
+struct cow_pgconf_library {
+	const char *name, *why;
+};
+extern const struct cow_pgconf_library cow_pgconf_reaching_out[];
 
 /* Settings in order; a later one of the same name wins. Zero-initialise. */
 struct cow_pgconf_list {
@@ -44,6 +59,7 @@ const char *cow_pgconf_list_get(const struct cow_pgconf_list *l, const char *nam
 /* What is known of the cluster when its overrides are computed. All borrowed. */
 struct cow_pgconf_facts {
 	int major;
+	struct cow_pgfork_policy policy;
 	const char *conf; /* text of its configuration files in the order they are read */
 	const struct cow_pgcontrol *control; /* NULL = unknown */
 	bool in_place; /* a tablespace is a directory in pg_tblspc, not a link */
@@ -54,8 +70,9 @@ struct cow_pgconf_facts {
 	void *arg;
 };
 
-/* The table for this version, then limits at least those of pg_control, libraries that exist, and
- * ssl=off when its key is not in the branch. Adds to *ret. -ENOMEM. */
+/* The table for this version and policy, then limits at least those of pg_control, libraries that
+ * exist and do not reach out, and ssl=off when its key is not in the branch. Adds to *ret. -ENOMEM.
+ */
 cow_errno cow_pgconf_override(const struct cow_pgconf_facts *f, struct cow_pgconf_list *ret);
 
 /* The value of the last line that sets `name` (letter case does not matter); false = none does.

@@ -231,7 +231,8 @@ static bool read_control(struct cow_inode *root, struct cow_pgcontrol *ret)
 	       cow_pgcontrol_decode(data, len, ret, NULL) == 0;
 }
 
-static cow_errno write_settings(struct cow_inode *root, int major)
+static cow_errno write_settings(struct cow_inode *root, int major,
+				const struct cow_pgfork_policy *policy)
 {
 	CLEANUP_FREE char *conf = NULL, *before = NULL, *after = NULL;
 	struct cow_pgconf_list list = {0};
@@ -241,6 +242,8 @@ static cow_errno write_settings(struct cow_inode *root, int major)
 	struct cow_pgconf_facts facts = {.major = major, .has_file = has_file, .arg = &place};
 	cow_errno r = cow_pgfiles_each_conf(root, disable_in, NULL);
 
+	if (policy)
+		facts.policy = *policy;
 	if (r == 0)
 		r = read_conf(root, gather, &conf);
 	if (r == 0) {
@@ -278,8 +281,12 @@ cow_errno cow_pgfork_prepare(struct cow_live *fresh, void *arg, struct cow_error
 		r = leave_behind(root);
 	if (r < 0)
 		return cow_wrap(e, r, "remove what a branch must not inherit");
-	r = write_settings(root, major);
-	return r < 0 ? cow_wrap(e, r, "write postgresql.auto.conf") : 0;
+	r = write_settings(root, major, arg);
+	if (r < 0)
+		return cow_wrap(e, r, "write postgresql.auto.conf");
+	if (!cow_pgfiles_exists(root, COW_PGFORK_FIRST_START))
+		r = cow_pgfiles_write(root, COW_PGFORK_FIRST_START, "", 0);
+	return r < 0 ? cow_wrap(e, r, "write %s", COW_PGFORK_FIRST_START) : 0;
 }
 
 /* --- is a snapshot of the running server safe? --- */

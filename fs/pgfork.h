@@ -8,7 +8,12 @@
 #pragma once
 #include "store/branch.h"
 
-/* `arg` is ignored. A directory without PG_VERSION is left alone (it is no PGDATA), 0. */
+/* An empty file at the root of every fork that was never started: what needs SQL is still to be
+ * done, before its first client. Whoever has done it removes the file. */
+#define COW_PGFORK_FIRST_START "cowfs.first_start"
+
+/* `arg` is a struct cow_pgfork_policy, NULL = nothing is kept. A directory without PG_VERSION is
+ * left alone (it is no PGDATA), 0. */
 cow_errno cow_pgfork_prepare(struct cow_live *fresh, void *arg, struct cow_error *e);
 
 /* 0 with *ret_major = 12..; -ENOENT no PG_VERSION at its root. */

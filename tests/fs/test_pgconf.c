@@ -109,6 +109,32 @@ Test(pgconf, keeps_only_libraries_that_exist)
 	cow_pgconf_list_release(&l);
 }
 
+/* What a fork keeps is said by its policy: by default neither jobs nor workers that talk to others.
+ */
+Test(pgconf, leaves_out_libraries_that_reach_out_unless_the_policy_keeps_them)
+{
+	const char *conf = "shared_preload_libraries = 'citus, pg_stat_statements, "
+			   "$libdir/pglogical.so'\n";
+	struct cow_pgconf_list safe =
+	    overrides((struct cow_pgconf_facts){.major = 15, .conf = conf});
+	struct cow_pgconf_list kept = overrides(
+	    (struct cow_pgconf_facts){.major = 15, .conf = conf, .policy = {.keep_workers = true}});
+
+	cr_assert_str_eq(cow_pgconf_list_get(&safe, "shared_preload_libraries"),
+			 "pg_stat_statements");
+	cr_assert_str_eq(cow_pgconf_list_get(&safe, "cron.max_running_jobs"), "0");
+	cr_assert_str_eq(cow_pgconf_list_get(&safe, "max_logical_replication_workers"), "0");
+	cr_assert_null(cow_pgconf_list_get(&kept, "shared_preload_libraries"));
+	cr_assert_null(cow_pgconf_list_get(&kept, "cron.max_running_jobs"));
+	cr_assert_str_eq(cow_pgconf_list_get(&kept, "max_logical_replication_workers"), "0");
+	cow_pgconf_list_release(&safe);
+	cow_pgconf_list_release(&kept);
+	kept = overrides(
+	    (struct cow_pgconf_facts){.major = 15, .policy = {.keep_subscriptions = true}});
+	cr_assert_null(cow_pgconf_list_get(&kept, "max_logical_replication_workers"));
+	cow_pgconf_list_release(&kept);
+}
+
 Test(pgconf, switches_ssl_off_when_its_key_is_not_in_the_branch)
 {
 	struct cow_pgconf_list out = overrides((struct cow_pgconf_facts){

@@ -12,6 +12,7 @@
 #include "tools/cli/branch_columns.h"
 #include "tools/daemon/branch_settings.h"
 #include "tools/pg/pg.h"
+#include "tools/pg/pgbranch.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
 #include "tools/serve/client.h"
@@ -33,6 +34,7 @@ static const struct output_column record[] = {
     {"path", "Path", OUTPUT_TEXT, NULL},
     {"reason", "Reason", OUTPUT_TEXT, NULL},
     {"unlimited", "Without limits", OUTPUT_TEXT, NULL},
+    {"fork", "Fork", OUTPUT_WORDS, NULL},
     {0},
 };
 const struct output_spec branch_record_spec = {.columns = record};
@@ -52,6 +54,7 @@ static json_t *create_args(const struct command_call *call)
 	json_object_set_new(args, "ephemeral", json_boolean(command_option(call, "ephemeral")));
 	json_object_set_new(args, "if_not_exists",
 			    json_boolean(command_option(call, "if-not-exists")));
+	json_object_set_new(args, "fork", branch_settings_fork(call));
 	return args;
 }
 
@@ -105,6 +108,37 @@ static int create_from_pool(struct command_call *call, const char *pool)
 	return r;
 }
 
+/* When asked for, or by the policy of the branch: into result.passwords. */
+static cow_errno replace_passwords(struct command_call *call, json_t *result)
+{
+	const json_t *policy = json_object_get(json_object_get(result, "settings"), "fork");
+	const char *word = json_string_value(json_object_get(policy, "role_passwords"));
+	json_t *passwords = NULL;
+	cow_errno r;
+
+	if (command_option(call, "empty") ||
+	    (!command_option(call, "reset-passwords") && !(word && strcmp(word, "replaced") == 0)))
+		return 0;
+	r = pgbranch_reset_passwords(call, call->argv[0], &passwords);
+	if (r < 0)
+		return cow_wrap(&call->error, r,
+				"%s was made, but its roles have the old passwords", call->argv[0]);
+	json_object_set_new(result, "passwords", passwords);
+	return 0;
+}
+
+/* They are nowhere else. */
+static void print_passwords(const struct command_call *call, const json_t *result)
+{
+	json_t *passwords = json_object_get(result, "passwords"), *v;
+	const char *role;
+
+	if (json_object_size(passwords))
+		fputs("New passwords, shown only now:\n", call->out.out);
+	json_object_foreach (passwords, role, v)
+		fprintf(call->out.out, "  %s  %s\n", role, json_string_value(v));
+}
+
 static int create_run(struct command_call *call)
 {
 	const char *seed = command_option(call, "seed");
@@ -131,12 +165,17 @@ static int create_run(struct command_call *call)
 		return r;
 	}
 	r = command_ask(call, "branch.create", args, &result);
+	/* Before cowfs serve knows the branch: nobody gets in with an old password. */
+	if (r == 0 && json_is_true(json_object_get(result, "created")))
+		r = replace_passwords(call, result);
 	if (r == 0)
 		serve_nudge(call->store);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
 		r = pg_seed(call, call->argv[0], seed);
 	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
+	if (call->out.format == OUTPUT_TABLE)
+		print_passwords(call, result);
 	json_decref(result);
 	return r;
 }
@@ -148,8 +187,10 @@ static const struct command_option create_options[] = {
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
     {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction"},
+    {"reset-passwords", 0, NULL, "give every role a new password, and print them, once"},
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
+    BRANCH_SETTINGS_FORK,
     {0},
 };
 
@@ -158,15 +199,22 @@ const struct command cmd_branch_create = {
     .name = "create",
     .summary = "make a branch, whatever the size of its parent",
     .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
-	     "[--seed FILE.sql] [--ttl TIME]",
+	     "[--seed FILE.sql] [--ttl TIME] [--reset-passwords] [--fork KEY=WORD]...",
     .detail =
 	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
 	"parent\nof the default branch. P may be running: the branch is what a power loss at "
-	"this moment\nwould leave, and recovers as such.",
+	"this moment\nwould leave, and recovers as such.\n\n"
+	"A branch does not reach out of itself: archiving and replication are off, and before its "
+	"first\nclient subscriptions are disabled without their slots, jobs of pg_cron and workers "
+	"of replication\nare off, and passwords of foreign servers are removed. --fork, or the "
+	"section [fork] of\nSTORE/cowfs.conf for all later branches, changes that: "
+	"subscriptions=disabled|kept,\nworkers=off|kept, foreign_passwords=removed|kept, "
+	"role_passwords=kept|replaced.",
     .example = "cowfs branch create feature/add-orgs --parent main",
     .options = create_options,
     .min_args = 1,
     .max_args = 1,
+    .operands = "-",
     .run = create_run,
 };
 
@@ -264,10 +312,11 @@ const struct command cmd_branch_get = {
     .name = "get",
     .aliases = "show describe view",
     .summary = "show one branch",
-    .usage = "NAME",
+    .usage = "[NAME]",
     .example = "cowfs branch get main -o json",
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = get_run,
 };
 
@@ -298,6 +347,7 @@ const struct command cmd_branch_rename = {
     .example = "cowfs branch rename feature/x feature/y",
     .min_args = 2,
     .max_args = 2,
+    .operands = "branch -",
     .run = rename_run,
 };
 
@@ -315,5 +365,6 @@ const struct command cmd_branch_set_default = {
     .example = "cowfs branch set-default main",
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = set_default_run,
 };

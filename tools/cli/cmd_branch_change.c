@@ -79,6 +79,7 @@ const struct command cmd_branch_reset = {
     .options = reset_options,
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = reset_run,
 };
 
@@ -129,6 +130,7 @@ const struct command cmd_branch_restore = {
     .options = restore_options,
     .min_args = 2,
     .max_args = 2,
+    .operands = "branch own-snapshot",
     .run = restore_run,
 };
 
@@ -158,6 +160,7 @@ const struct command cmd_branch_recover = {
     .example = "cowfs branch recover feature/add-orgs",
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = recover_run,
 };
 
@@ -179,5 +182,6 @@ const struct command cmd_branch_promote = {
     .example = "cowfs branch promote feature/add-orgs",
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = promote_run,
 };

@@ -11,7 +11,8 @@
 static int change(struct command_call *call, json_t *set)
 {
 	int r = command_verb(call, "branch.settings",
-			     json_pack("{s:s,s:o}", "name", call->argv[0], "set", set),
+			     json_pack("{s:s,s:o,s:o}", "name", call->argv[0], "set", set, "fork",
+				       branch_settings_fork(call)),
 			     &branch_record_spec);
 
 	if (r == 0)
@@ -24,7 +25,7 @@ static int run_set(struct command_call *call)
 	json_t *set = json_object();
 	int r = branch_settings_read(call, set);
 
-	if (r == 0 && json_object_size(set) == 0)
+	if (r == 0 && json_object_size(set) == 0 && !command_option(call, "fork"))
 		r = command_usage(call, "nothing to set");
 	if (r == 0)
 		return change(call, set);
@@ -35,6 +36,7 @@ static int run_set(struct command_call *call)
 static const struct command_option set_options[] = {
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
+    BRANCH_SETTINGS_FORK,
     {0},
 };
 
@@ -42,12 +44,15 @@ const struct command cmd_branch_set = {
     .group = "branch",
     .name = "set",
     .summary = "change the settings of a branch",
-    .usage = "NAME [--protected yes|no] [--quota SIZE|none] [--ttl TIME]",
-    .detail = "What is about its server holds from its next start on.",
+    .usage = "NAME [--protected yes|no] [--quota SIZE|none] [--ttl TIME] [--fork KEY=WORD]...",
+    .detail =
+	"What is about its server holds from its next start on. What --fork says\nis for "
+	"contents that are still to come: a branch that was never started, a reset, a restore.",
     .example = "cowfs branch set main --protected yes --suspend-timeout never",
     .options = set_options,
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = run_set,
 };
 
@@ -80,5 +85,6 @@ const struct command cmd_branch_set_expiration = {
     .options = expiration_options,
     .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
     .run = run_expiration,
 };

@@ -91,6 +91,7 @@ const struct command cmd_branch_delete = {
     .options = delete_options,
     .min_args = 1,
     .max_args = -1,
+    .operands = "branch",
     .run = delete_run,
 };
 
@@ -215,5 +216,6 @@ const struct command cmd_snapshot_delete = {
     .options = yes_only,
     .min_args = 1,
     .max_args = -1,
+    .operands = "snapshot",
     .run = snapshot_delete_run,
 };

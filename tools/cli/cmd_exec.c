@@ -77,14 +77,15 @@ static const struct command_option exec_options[] = {
 const struct command cmd_exec = {
     .name = "exec",
     .summary = "run a command with the address of a branch in its environment",
-    .usage = "BRANCH [-d NAME] -- COMMAND",
+    .usage = "[BRANCH] [-d NAME] -- COMMAND",
     .detail = "Sets DATABASE_URL, PGHOST, PGPORT, PGUSER, PGDATABASE and COWFS_BRANCH. The exit "
 	      "status is\nthat of the command.",
     .example = "cowfs exec feature/add-orgs -- npx prisma migrate deploy",
     .options = exec_options,
-    .min_args = 1,
     .max_args = 1,
     .takes_tail = true,
+    .operands = "branch",
+    .pins = true,
     .run = run_exec,
 };
 
@@ -131,13 +132,14 @@ static const struct command_option wait_options[] = {
 const struct command cmd_wait_ready = {
     .name = "wait-ready",
     .summary = "return when a branch takes connections",
-    .usage = "BRANCH [--timeout TIME]",
+    .usage = "[BRANCH] [--timeout TIME]",
     .detail = "Behind cowfs serve this wakes it. Without, it waits for somebody else's start; exit "
 	      "status 6\nwhen there was none in time.",
     .example = "cowfs wait-ready feature/add-orgs && npm test",
     .options = wait_options,
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_wait_ready,
 };
 
@@ -228,10 +230,11 @@ static const struct command_option logs_options[] = {
 const struct command cmd_logs = {
     .name = "logs",
     .summary = "show what the server of a branch logged",
-    .usage = "BRANCH [-f] [-n N]",
+    .usage = "[BRANCH] [-f] [-n N]",
     .example = "cowfs logs feature/add-orgs -f",
     .options = logs_options,
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_logs,
 };

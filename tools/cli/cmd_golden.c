@@ -60,6 +60,7 @@ const struct command cmd_golden_init = {
     .example = "cowfs golden init /etc/cowfs/golden",
     .min_args = 1,
     .max_args = 1,
+    .operands = "dir",
     .run = init_run,
 };
 

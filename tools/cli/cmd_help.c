@@ -12,6 +12,8 @@ static int run(struct command_call *call)
 		command_help_markdown(stdout);
 		return 0;
 	}
+	if (command_option(call, "man"))
+		return command_help_man(command_option(call, "man"), &call->error);
 	if (call->argc == 0) {
 		command_help_root(stdout);
 		return 0;
@@ -36,15 +38,17 @@ static int run(struct command_call *call)
 
 static const struct command_option options[] = {
     {"markdown", 0, NULL, "the whole manual, in Markdown"},
+    {"man", 0, "DIR", "write it as man pages into DIR: cowfs.1, and one for every command"},
     {0},
 };
 
 const struct command cmd_help = {
     .name = "help",
     .summary = "show help on a command, or the whole manual",
-    .usage = "[COMMAND [VERB]] [--markdown]",
+    .usage = "[COMMAND [VERB]] [--markdown] [--man DIR]",
     .example = "cowfs help branch create",
     .options = options,
     .max_args = 2,
+    .operands = "command",
     .run = run,
 };

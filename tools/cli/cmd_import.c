@@ -73,5 +73,6 @@ const struct command cmd_import = {
     .options = options,
     .min_args = 2,
     .max_args = 2,
+    .operands = "dir -",
     .run = run,
 };

@@ -47,5 +47,6 @@ const struct command cmd_init = {
 	      "everything:\nthe map of branches and the data. Put it on ext4, xfs or btrfs.",
     .example = "cowfs init /var/lib/cowfs",
     .max_args = 1,
+    .operands = "dir",
     .run = run,
 };

@@ -364,5 +364,6 @@ const struct command cmd_mount = {
     .options = options,
     .min_args = 1,
     .max_args = 2,
+    .operands = "dir",
     .run = run,
 };

@@ -41,6 +41,7 @@ const struct command cmd_snapshot_create = {
     .options = create_options,
     .min_args = 1,
     .max_args = 2,
+    .operands = "branch -",
     .run = create_run,
 };
 
@@ -70,6 +71,7 @@ const struct command cmd_snapshot_list = {
     .usage = "[BRANCH]",
     .example = "cowfs snapshot list main",
     .max_args = 1,
+    .operands = "branch",
     .run = list_run,
 };
 
@@ -92,9 +94,10 @@ static int log_run(struct command_call *call)
 const struct command cmd_log = {
     .name = "log",
     .summary = "what happened to a branch, newest first",
-    .usage = "BRANCH",
+    .usage = "[BRANCH]",
     .example = "cowfs log main",
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = log_run,
 };

@@ -65,6 +65,7 @@ const struct command cmd_diff = {
     .options = diff_options,
     .min_args = 2,
     .max_args = 2,
+    .operands = "point",
     .run = diff_run,
 };
 
@@ -114,6 +115,7 @@ const struct command cmd_du = {
 	      "snapshots takes.",
     .example = "cowfs du main feature/add-orgs",
     .max_args = -1,
+    .operands = "branch",
     .run = du_run,
 };
 

@@ -178,7 +178,7 @@ static const struct command_option start_options[] = {
 const struct command cmd_start = {
     .name = "start",
     .summary = "start postgres on a branch and print its URL",
-    .usage = "BRANCH [-c NAME=VALUE]... [--port PORT]",
+    .usage = "[BRANCH] [-c NAME=VALUE]... [--port PORT]",
     .detail =
 	"The server is the stock postgres of this machine, of the version of the data. It runs as "
 	"the\nowner of the data and listens on 127.0.0.1 and on a socket of its own. Settings that "
@@ -186,8 +186,9 @@ const struct command cmd_start = {
 	"paths. Starting a\nrunning branch changes nothing.",
     .example = "cowfs start feature/add-orgs -c work_mem=64MB",
     .options = start_options,
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_start,
 };
 
@@ -273,10 +274,11 @@ static const struct command_option stop_options[] = {
 const struct command cmd_stop = {
     .name = "stop",
     .summary = "stop the postgres of a branch",
-    .usage = "BRANCH [-m smart|fast|immediate]",
+    .usage = "[BRANCH] [-m smart|fast|immediate]",
     .example = "cowfs stop feature/add-orgs",
     .options = stop_options,
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_stop,
 };

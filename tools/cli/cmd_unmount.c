@@ -72,5 +72,6 @@ const struct command cmd_unmount = {
     .options = options,
     .min_args = 1,
     .max_args = 1,
+    .operands = "dir",
     .run = run,
 };

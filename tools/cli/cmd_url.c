@@ -9,6 +9,7 @@
 
 #include "store/cleanup.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/parse.h"
 #include "tools/pg/pgbranch.h"
 #include "tools/serve/client.h"
 
@@ -24,65 +25,131 @@ static const struct output_column columns[] = {
 };
 static const struct output_spec spec = {.columns = columns};
 
+/* Under both of its names. */
+static const char *role_of(const struct command_call *call)
+{
+	const char *role = command_option(call, "role");
+
+	return role ? role : command_option(call, "user");
+}
+
+static const char *database_of(const struct command_call *call)
+{
+	const char *database = command_option(call, "database");
+
+	return database ? database : command_option(call, "dbname");
+}
+
+/* Some drivers give up after 5 s, before a large branch has recovered. */
+#define WAKE_TIMEOUT_S 30
+
+/* Behind a proxy a connection may have to wait for the server. URIs have it only when asked for:
+ * some drivers pass on what they do not know to the server, which refuses it. */
+static cow_errno connect_timeout(struct command_call *call, enum pgurl_format format, unsigned *ret)
+{
+	const char *text = command_option(call, "connect-timeout");
+	uint64_t seconds = 0;
+	cow_errno r = text ? parse_number(text, 0, 86400, &seconds, &call->error) : 0;
+
+	if (!text && format != PGURL_URI && serve_runs(call->store))
+		seconds = WAKE_TIMEOUT_S;
+	*ret = (unsigned)seconds;
+	return r;
+}
+
+/* The text alone: it is made to be pasted and piped. */
+static cow_errno print_format(struct command_call *call, const struct pgbranch *b,
+			      enum pgurl_format format)
+{
+	struct pgurl u = pgbranch_address(b, role_of(call), database_of(call));
+	CLEANUP_FREE char *text = NULL;
+	cow_errno r = connect_timeout(call, format, &u.connect_timeout);
+
+	if (command_option(call, "socket"))
+		u.host = b->socket_dir;
+	if (r == 0)
+		r = pgurl_print(&u, format, &text, &call->error);
+	if (r == 0)
+		fprintf(call->out.out, "%s%s", text, text[strlen(text) - 1] == '\n' ? "" : "\n");
+	return r;
+}
+
+static cow_errno find_addressed(struct command_call *call, struct pgbranch *b)
+{
+	cow_errno r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, b);
+
+	/* Behind a proxy every branch has an address, and it may be used at once. */
+	if (r == 0 && b->port == 0 && serve_runs(call->store)) {
+		serve_nudge(call->store);
+		r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, b);
+	}
+	if (r == 0 && b->port == 0) {
+		cow_fail(&call->error, -ENOENT, "%s has no address: it was never started", b->name);
+		r = cow_hint(&call->error, -ENOENT, "Start it: cowfs start %s", b->name);
+	}
+	return r;
+}
+
 static int run_url(struct command_call *call)
 {
+	const char *word = command_option(call, "format");
+	enum pgurl_format format = PGURL_URI;
 	struct pgbranch b;
 	json_t *result;
-	cow_errno r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, &b);
+	cow_errno r;
 
+	if (word && pgurl_parse_format(word, &format) < 0)
+		return command_usage(call, "--format takes " PGURL_FORMATS ", not '%s'", word);
+	if (word && call->out.format != OUTPUT_TABLE)
+		return command_usage(call, "--format and -o exclude each other");
+	r = find_addressed(call, &b);
 	if (r < 0)
 		return r;
-	/* Behind a proxy every branch has an address, and it may be used at once. */
-	if (r == 0 && b.port == 0 && serve_runs(call->store)) {
-		serve_nudge(call->store);
-		r = pgbranch_find(call, b.name, (struct pgbranch_port){0}, &b);
-	}
-	if (r < 0)
-		return r;
-	if (b.port == 0) {
-		cow_fail(&call->error, -ENOENT, "%s has no address: it was never started", b.name);
-		return cow_hint(&call->error, -ENOENT, "Start it: cowfs start %s", b.name);
-	}
 	if (!b.state.running && call->out.format == OUTPUT_TABLE && !serve_runs(call->store))
 		fprintf(stderr, "%s is not running; start it with: cowfs start %s\n", b.name,
 			b.name);
-	result = pgbranch_json(&b, command_option(call, "user"), command_option(call, "dbname"));
-	/* In table mode the URL alone: it is made to be pasted and piped. */
-	if (call->out.format == OUTPUT_TABLE) {
-		fprintf(call->out.out, "%s\n",
-			json_string_value(json_object_get(result, "connection_uri")));
-	} else {
-		r = output_print(&call->out, result, &spec);
-		if (r < 0)
-			cow_fail(&call->error, r, "cannot print: %s", strerror(-r));
-	}
+	if (call->out.format == OUTPUT_TABLE)
+		return print_format(call, &b, format);
+	result = pgbranch_json(&b, role_of(call), database_of(call));
+	r = output_print(&call->out, result, &spec);
 	json_decref(result);
-	return r;
+	return r < 0 ? cow_fail(&call->error, r, "cannot print: %s", strerror(-r)) : 0;
 }
 
 #define ADDRESS_OPTIONS                                                                            \
 	{"user", 'U', "USER", "role to connect as (default: the name of the owner of the data)"},  \
+	    {"role", 0, "USER", "the same as --user"},                                             \
+	    {"dbname", 'd', "NAME", "database (default: postgres)"},                               \
 	{                                                                                          \
-		"dbname", 'd', "NAME", "database (default: postgres)"                              \
+		"database", 0, "NAME", "the same as --dbname"                                      \
 	}
 
 static const struct command_option url_options[] = {
+    {"format", 'f', PGURL_FORMATS, "how it is written (default: uri)"},
     ADDRESS_OPTIONS,
+    {"socket", 0, NULL, "the directory of its sockets instead of its TCP address"},
+    {"connect-timeout", 0, "SECONDS", "how long a client waits (default: 30 behind cowfs serve)"},
     {NULL, 0, NULL, NULL},
 };
 
 const struct command cmd_url = {
     .name = "url",
+    .aliases = "uri connection-string",
     .summary = "print the connection string of a branch",
-    .usage = "BRANCH [--user USER] [--dbname NAME]",
-    .detail = "It stays the same over stop and start, reset and restore. With -o env: "
-	      "DATABASE_URL, PGHOST,\n"
-	      "PGPORT, PGUSER and PGDATABASE.",
+    .usage = "[BRANCH] [--format FORMAT] [--user USER] [--dbname NAME]",
+    .detail =
+	"It stays the same over stop and start, reset and restore. dotenv is for a .env file, "
+	"service "
+	"for\npg_service.conf (psql service=BRANCH), dsn for libpq. A URI has a time-out only with "
+	"--connect-timeout,\nbecause not every driver knows it there. With -o env: DATABASE_URL, "
+	"PGHOST, PGPORT, PGUSER and\nPGDATABASE.",
     .example = "cowfs url feature/add-orgs\n"
-	       "cowfs url feature/add-orgs -o env >> .env",
+	       "cowfs url feature/add-orgs --format jdbc --dbname shop\n"
+	       "cowfs url feature/add-orgs --format service >> ~/.pg_service.conf",
     .options = url_options,
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_url,
 };
 
@@ -92,7 +159,7 @@ const struct command cmd_url = {
  * in. */
 static cow_errno become_psql(struct command_call *call, const struct pgbranch *b)
 {
-	const char *user = command_option(call, "user"), *dbname = command_option(call, "dbname");
+	const char *user = role_of(call), *dbname = database_of(call);
 	char port[16], program[PATH_MAX + 8];
 	char **argv = calloc((size_t)call->tail_argc + 2, sizeof(*argv));
 	cow_errno r;
@@ -141,13 +208,14 @@ static const struct command_option psql_options[] = {
 const struct command cmd_psql = {
     .name = "psql",
     .summary = "open psql on a branch",
-    .usage = "BRANCH [-d NAME] [-- ARGUMENTS OF PSQL]",
+    .usage = "[BRANCH] [-d NAME] [-- ARGUMENTS OF PSQL]",
     .detail = "Connects over the socket of the branch, as the owner of the data. The exit status "
 	      "is psql's.",
     .example = "cowfs psql feature/add-orgs -- -c 'select count(*) from orders'",
     .options = psql_options,
-    .min_args = 1,
     .max_args = 1,
     .takes_tail = true,
+    .operands = "branch",
+    .pins = true,
     .run = run_psql,
 };

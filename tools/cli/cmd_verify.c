@@ -77,5 +77,6 @@ const struct command cmd_verify = {
     .example = "cowfs verify main",
     .options = options,
     .max_args = -1,
+    .operands = "branch",
     .run = run,
 };

@@ -39,11 +39,12 @@ static int run_wake(struct command_call *call)
 const struct command cmd_wake = {
     .name = "wake",
     .summary = "start the server of a branch behind cowfs serve",
-    .usage = "BRANCH",
+    .usage = "[BRANCH]",
     .detail = "Returns when it takes connections. A branch that failed is tried again.",
     .example = "cowfs wake feature/add-orgs",
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_wake,
 };
 
@@ -55,10 +56,11 @@ static int run_suspend(struct command_call *call)
 const struct command cmd_suspend = {
     .name = "suspend",
     .summary = "put a branch to sleep; the next client wakes it",
-    .usage = "BRANCH",
+    .usage = "[BRANCH]",
     .detail = "Its clients are disconnected. To keep it down until you say otherwise: cowfs stop.",
     .example = "cowfs suspend feature/add-orgs",
-    .min_args = 1,
     .max_args = 1,
+    .operands = "branch",
+    .pins = true,
     .run = run_suspend,
 };

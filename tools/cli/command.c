@@ -10,6 +10,7 @@
 
 #include "tools/daemon/client.h"
 #include "tools/cli/commands.h"
+#include "tools/cli/complete.h"
 #include "tools/cli/exitcode.h"
 #include "tools/cli/parse.h"
 
@@ -116,7 +117,7 @@ static bool in_words(const char *words, const char *word)
 	return false;
 }
 
-static const struct command_group *find_group(const char *word)
+const struct command_group *command_find_group(const char *word)
 {
 	for (const struct command_group *g = command_groups; g->name; g++)
 		if (strcmp(g->name, word) == 0 || in_words(g->aliases, word))
@@ -124,7 +125,7 @@ static const struct command_group *find_group(const char *word)
 	return NULL;
 }
 
-static const struct command *find_command(const char *group, const char *word)
+const struct command *command_find(const char *group, const char *word)
 {
 	for (const struct command *const *c = command_table; *c; c++) {
 		if (group ? !(*c)->group || strcmp((*c)->group, group) != 0 : (*c)->group != NULL)
@@ -223,7 +224,7 @@ static int dispatch(struct command_call *call, int argc, char **argv)
 		command_help_root(stderr);
 		return command_usage(call, "no command given");
 	}
-	g = find_group(argv[0]);
+	g = command_find_group(argv[0]);
 	if (g) {
 		if (argc > 1 && argv[1][0] == '-') /* cowfs branch --help */
 			r = command_parse_globals(call, &argc, &argv);
@@ -234,7 +235,7 @@ static int dispatch(struct command_call *call, int argc, char **argv)
 		if (argc == 0)
 			return show_verbs(call, g);
 	}
-	call->command = find_command(g ? g->name : NULL, argv[0]);
+	call->command = command_find(g ? g->name : NULL, argv[0]);
 	if (!call->command)
 		return unknown_command(call, g ? g->name : NULL, argv[0]);
 	r = command_parse(call, argc, argv);
@@ -248,7 +249,14 @@ int command_main(int argc, char **argv)
 {
 	struct command_set set = {0};
 	struct command_call call = {.out = {.out = stdout}, .set = &set};
-	int r = dispatch(&call, argc, argv);
+	int r;
+
+	/* Asked by shells, with the words of the line (complete.h). */
+	if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0) {
+		complete(stdout, argc - 2, argv + 2);
+		return 0;
+	}
+	r = dispatch(&call, argc, argv);
 
 	if (r < 0) {
 		if (call.out.format == OUTPUT_TABLE && command_option(&call, "output"))
@@ -256,5 +264,6 @@ int command_main(int argc, char **argv)
 		print_error(&call, r);
 	}
 	free(set.values);
+	free(call.pinned);
 	return r < 0 ? (int)exitcode_of(r) : r;
 }

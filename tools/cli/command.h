@@ -29,8 +29,14 @@ struct command {
 	const char *detail;                   /* more lines for --help; NULL = none */
 	const char *example;                  /* a whole command line or several */
 	const struct command_option *options; /* NULL = none besides the global ones */
-	int min_args, max_args;               /* operands; max -1 = any number */
-	bool takes_tail;                      /* what follows "--" goes to somebody else */
+	/* What each operand is, for completion: words separated by blanks, the last one repeats.
+	 * branch, snapshot (BRANCH@NAME), own-snapshot (NAME, of the first
+	 * operand), point (branch or snapshot), dir, file, command, one|of|these; "-" = a new name.
+	 * NULL = nothing is known. */
+	const char *operands;
+	bool pins; /* without its operand: the branch of the working directory (cowfs checkout) */
+	int min_args, max_args; /* operands; max -1 = any number */
+	bool takes_tail;        /* what follows "--" goes to somebody else */
 	/* 0; -errno with the reason in call->error; or a positive exit status to pass on. */
 	int (*run)(struct command_call *call);
 };
@@ -46,6 +52,9 @@ struct command_call {
 	char **tail;       /* ends with NULL */
 	struct cow_error error;
 	struct command_set *set; /* private: options given */
+	struct checkout
+	    *pinned;  /* private: of the working directory; NULL = not looked for, or none */
+	char *pin[2]; /* private: argv when the branch was not named */
 };
 
 /* The last value of an option, "" for a flag; NULL = not given. Borrowed from argv. */

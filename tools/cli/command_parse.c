@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/daemon/client.h"
+#include "tools/cli/checkout.h"
 #include "tools/cli/parse.h"
 
 #define OPTIONS_MAX 48 /* of one command with the global ones */
@@ -215,6 +216,42 @@ static int check_texts(struct command_call *call)
 	return r;
 }
 
+static void find_pinned(struct command_call *call)
+{
+	struct checkout *c = call->pinned ? NULL : calloc(1, sizeof(*c));
+
+	if (c && checkout_find(c, &call->error) == 0)
+		call->pinned = c;
+	else
+		free(c);
+}
+
+/* The branch that was not named: COWFS_BRANCH, else that of the working directory. */
+static int command_pin(struct command_call *call)
+{
+	const char *branch = getenv("COWFS_BRANCH");
+
+	if (!call->command->pins || call->argc > 0)
+		return 0;
+	if (!branch || !*branch) {
+		find_pinned(call);
+		if (!call->pinned && call->error.text[0])
+			return -EPERM;
+		if (!call->pinned) {
+			command_usage(call, "which branch? %s", call->command->usage);
+			return cow_hint(
+			    &call->error, -EINVAL,
+			    "Name it, set COWFS_BRANCH, or choose one for this directory: "
+			    "cowfs checkout BRANCH");
+		}
+		branch = call->pinned->branch;
+	}
+	call->pin[0] = (char *)branch;
+	call->argv = call->pin;
+	call->argc = 1;
+	return 0;
+}
+
 int command_parse(struct command_call *call, int argc, char **argv)
 {
 	const struct command *c = call->command;
@@ -231,6 +268,9 @@ int command_parse(struct command_call *call, int argc, char **argv)
 		return r;
 	call->argc = argc - optind;
 	call->argv = argv + optind;
+	r = command_pin(call);
+	if (r < 0)
+		return r;
 	if (call->argc < c->min_args)
 		return command_usage(call, "missing operand: %s", c->usage);
 	if (c->max_args >= 0 && call->argc > c->max_args)
@@ -253,6 +293,15 @@ int command_apply_globals(struct command_call *call)
 	call->store = command_option(call, "store");
 	if (!call->store)
 		call->store = getenv("COWFS_STORE");
+	/* A file that does not count is a reason to fail only where its branch is wanted. */
+	if (!call->store || !*call->store) {
+		struct cow_error before = call->error;
+
+		find_pinned(call);
+		call->error = before;
+		if (call->pinned)
+			call->store = call->pinned->store;
+	}
 	call->out.quiet = command_option(call, "quiet") != NULL;
 	call->out.no_header = command_option(call, "no-header") != NULL;
 	call->out.bytes = command_option(call, "bytes") != NULL;

@@ -2,6 +2,7 @@
 /* command_parts: what the files command*.c share; nobody else includes it. */
 #pragma once
 #include "tools/cli/command.h"
+#include "tools/cli/commands.h"
 
 struct command_value {
 	const char *name;  /* of the option; borrowed from its table */
@@ -15,6 +16,12 @@ struct command_set {
 
 /* The options that every command has; ends with name NULL. */
 extern const struct command_option command_global_options[];
+
+/* --- command.c --- */
+
+/* By name or alias; NULL = none. `group` NULL = commands of their own. */
+const struct command_group *command_find_group(const char *word);
+const struct command *command_find(const char *group, const char *word);
 
 /* --- command_parse.c --- */
 
@@ -33,5 +40,7 @@ void command_help_group(FILE *out, const char *group);
 void command_help_one(FILE *out, const struct command *c);
 /* The manual: every group, command, option and exit code. */
 void command_help_markdown(FILE *out);
+/* cowfs.1, and a page for every command, into a directory that is there. -errno with the reason. */
+cow_errno command_help_man(const char *dir, struct cow_error *e);
 /* "branch create"; buf is returned. */
 const char *command_title(const struct command *c, char *buf, size_t size);

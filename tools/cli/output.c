@@ -89,6 +89,22 @@ static char *format_labels(const json_t *labels)
 	return fclose(f) == 0 ? text : NULL;
 }
 
+/* {"workers":"off"} -> "workers off" */
+static char *format_words(json_t *words)
+{
+	char *text = NULL;
+	const char *key;
+	size_t size = 0, k = 0;
+	json_t *v;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	json_object_foreach (words, key, v)
+		fprintf(f, "%s%s %s", k++ ? ", " : "", key, json_string_value(v));
+	return fclose(f) == 0 ? text : NULL;
+}
+
 static char *scalar_text(const json_t *value)
 {
 	char buf[64];
@@ -121,6 +137,8 @@ char *output_cell(const json_t *value, enum output_kind kind, bool exact)
 		return strdup(kind == OUTPUT_LABELS ? "" : "-");
 	if (kind == OUTPUT_LABELS && json_is_array(value))
 		return format_labels(value);
+	if (kind == OUTPUT_WORDS && json_is_object(value))
+		return format_words((json_t *)value);
 	if (kind == OUTPUT_BOOL)
 		return strdup(json_is_true(value) ? "yes" : "no");
 	if (kind == OUTPUT_BYTES && !exact && json_is_integer(value)) {

@@ -30,6 +30,7 @@ enum output_kind {
 	OUTPUT_AGE,    /* an RFC 3339 time -> "3 min ago" */
 	OUTPUT_BOOL,   /* yes, no */
 	OUTPUT_LABELS, /* array of text -> [default] [poisoned] */
+	OUTPUT_WORDS,  /* object of text -> key word, key word */
 };
 
 struct output_column {

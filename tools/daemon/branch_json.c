@@ -101,6 +101,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	if (space)
 		add_space(g, b->name, o);
 	json_object_set_new(o, "labels", labels_json(b, protected));
+	json_object_set(o, "fork", json_object_get(settings, "fork"));
 	json_object_set_new(o, "settings", settings);
 	json_object_set_new(o, "path", path_json(g, b->name));
 	return o;

@@ -5,8 +5,8 @@
 #include "tools/daemon/engine.h"
 
 /* Keys: id name parent_id parent current_state default protected ephemeral expires_at created_at
- * last_reset_at data_state_at incarnation forks labels settings path, and with `space` also
- * unique_bytes logical_size (null when they cannot be told). */
+ * last_reset_at data_state_at incarnation forks labels settings path, fork (of the settings, when
+ * it is there), and with `space` also unique_bytes logical_size (null when they cannot be told). */
 json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool space);
 
 /* Look up and make the object; -ENOENT. */

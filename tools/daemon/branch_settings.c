@@ -213,3 +213,13 @@ int branch_settings_read(struct command_call *call, json_t *set)
 		r = readers[k](call, set);
 	return r;
 }
+
+json_t *branch_settings_fork(const struct command_call *call)
+{
+	json_t *all = json_array();
+	const char *text;
+
+	for (size_t k = 0; (text = command_option_nth(call, "fork", k)); k++)
+		json_array_append_new(all, json_string(text));
+	return all;
+}

@@ -30,5 +30,13 @@
 		"quota", 0, "SIZE", "most it may have of its own, like 10G; or none"               \
 	}
 
+#define BRANCH_SETTINGS_FORK                                                                       \
+	{                                                                                          \
+		"fork", 0, "KEY=WORD", "what it may keep: subscriptions, workers, ...; repeatable" \
+	}
+
+/* The values of --fork, for the key "fork" of a verb; an empty array when there are none. */
+json_t *branch_settings_fork(const struct command_call *call);
+
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */
 int branch_settings_read(struct command_call *call, json_t *set);

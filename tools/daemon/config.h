@@ -5,7 +5,7 @@
  * takes, read when it begins. [serve]: what cowfs serve takes, read when it begins. [branches]:
  * what holds for all branches, read by every command that needs it: undelete_window, max_branches,
  * max_unique_bytes, and what a branch has that says nothing else: profile, memory, cpus. [golden]
- * config: the golden.conf of its golden image. */
+ * config: the golden.conf of its golden image. [fork]: as fork_policy.h says. */
 #pragma once
 #include "store/error.h"
 

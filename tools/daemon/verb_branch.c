@@ -12,6 +12,7 @@
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/engine.h"
+#include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/verb_deleted.h"
 #include "tools/daemon/verb_pool.h"
@@ -80,10 +81,35 @@ static cow_errno check_own(const json_t *settings, struct cow_error *e)
 				       OWN_MAX);
 }
 
-/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?} */
+/* The settings of a new branch with its policy in them: that of the configuration, changed by what
+ * was asked for (`asked`: array of KEY=WORD, may be NULL). Free *ret. */
+static cow_errno new_settings(struct engine *g, const json_t *given, const json_t *asked,
+			      char **ret, struct cow_pgfork_policy *ret_policy, struct cow_error *e)
+{
+	json_t *settings = given ? json_deep_copy(given) : json_object(), *policy = NULL, *v;
+	size_t k;
+	cow_errno r = fork_policy_configured(cow_store_path(g->store), &policy, e);
+
+	json_array_foreach (asked, k, v)
+		if (r == 0)
+			r = fork_policy_set(policy,
+					    json_string_value(v) ? json_string_value(v) : "", e);
+	if (r == 0) {
+		*ret_policy = fork_policy_parse(policy);
+		json_object_set(settings, "fork", policy);
+		*ret = json_dumps(settings, JSON_COMPACT);
+		r = *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for settings");
+	}
+	json_decref(policy);
+	json_decref(settings);
+	return r;
+}
+
+/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?, fork?: [KEY=WORD...]} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	json_t *settings = json_copy(json_object_get(args, "settings"));
+	struct cow_pgfork_policy policy = {0};
 	struct cow_branch_create how = {
 	    .parent = engine_text_or_null(args, "parent"),
 	    .empty = engine_flag(args, "empty"),
@@ -93,6 +119,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	    .root_uid = geteuid(),
 	    .root_gid = getegid(),
 	    .prepare = cow_pgfork_prepare,
+	    .arg = &policy,
 	};
 	char parent[2 * COW_BRANCH_MAX + 64];
 	struct branch_limits limits;
@@ -110,9 +137,10 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 		r = check_own(settings, e);
 	if (r == 0)
 		r = pool_check_name(how.name, e);
-	if (settings)
-		how.settings = text = json_dumps(settings, JSON_COMPACT);
+	if (r == 0)
+		r = new_settings(g, settings, json_object_get(args, "fork"), &text, &policy, e);
 	json_decref(settings);
+	how.settings = text;
 	if (r < 0) {
 		free(text);
 		return r;
@@ -201,13 +229,24 @@ static cow_errno list(struct engine *g, const json_t *args, json_t **ret, struct
 	return r < 0 ? cow_fail(e, r, "cannot list the branches: %s", strerror(-r)) : 0;
 }
 
-/* {name} */
+/* {name} -> the branch with `fork`, its policy. A faulty configuration is no reason to show
+ * nothing. */
 static cow_errno get(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
+	struct cow_branch_info b = {0};
+	json_t *policy = NULL;
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
-	return r < 0 ? r : branch_json_get(g, name, true, ret, e);
+	if (r == 0)
+		r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	fork_policy_of(cow_store_path(g->store), b.settings, NULL, &policy, NULL);
+	*ret = branch_json(g, &b, true);
+	json_object_set_new(*ret, "fork", policy ? policy : json_null());
+	cow_branch_info_release(&b);
+	return 0;
 }
 
 /* {name} -> {files, writers}: open through the mount */
@@ -269,6 +308,7 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 {
 	const char *source = engine_text_or_null(args, "source");
 	const char *keep = engine_text_or_null(args, "preserve_under");
+	struct cow_pgfork_policy policy;
 	struct cow_branch_info b = {0};
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
@@ -283,12 +323,15 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	if (!keep)
 		r = verb_refuse_protected(&b, engine_flag(args, "force"),
 					  "throw away the contents of", e);
+	if (r == 0)
+		r = fork_policy_of(cow_store_path(g->store), b.settings, &policy, NULL, e);
 	if (r == 0 && (source || b.parent[0]))
 		r = engine_before_point(g, source ? source : b.parent, e);
 	if (r == 0)
 		r = running_explain(
 		    g, name,
-		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, NULL, e), e);
+		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, &policy, e),
+		    e);
 	if (r == 0)
 		r = restart_ttl(g, &b, e);
 	cow_branch_info_release(&b);
@@ -342,7 +385,31 @@ static void merge(json_t *into, json_t *change)
 	}
 }
 
-/* {name, set: {...}}: merge into the settings; null removes a key */
+/* Into `merged`, the settings of the branch: the words of `asked` (array, may be NULL). */
+static cow_errno change_policy(struct engine *g, json_t *merged, const json_t *asked,
+			       struct cow_error *e)
+{
+	json_t *policy = json_object_get(merged, "fork"), *v;
+	cow_errno r = 0;
+	size_t k;
+
+	if (json_array_size(asked) == 0)
+		return 0;
+	if (json_is_object(policy))
+		json_incref(policy);
+	else
+		r = fork_policy_configured(cow_store_path(g->store), &policy, e);
+	if (r < 0)
+		return r;
+	json_array_foreach (asked, k, v)
+		if (r == 0)
+			r = fork_policy_set(policy,
+					    json_string_value(v) ? json_string_value(v) : "", e);
+	json_object_set_new(merged, "fork", policy);
+	return r;
+}
+
+/* {name, set: {...}, fork?: [KEY=WORD...]}: merge into the settings; null removes a key */
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	json_t *change = json_object_get(args, "set"), *merged, *v;
@@ -361,8 +428,10 @@ static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, st
 	merged = json_object_get(*ret, "settings");
 	merge(merged, change);
 	json_object_del(merged, "quota_bytes"); /* the store's own */
-	text = json_dumps(merged, JSON_COMPACT);
 	r = check_own(merged, e);
+	if (r == 0)
+		r = change_policy(g, merged, json_object_get(args, "fork"), e);
+	text = r == 0 ? json_dumps(merged, JSON_COMPACT) : NULL;
 	if (r == 0)
 		r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
 	free(text);

@@ -15,6 +15,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/daemon/branch_limits.h"
+#include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/pg/pgplace.h"
 
@@ -171,6 +172,7 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 {
 	int wanted = (int)json_integer_value(json_object_get(args, "port")), port = 0;
 	struct cow_branch_info b = {0};
+	json_t *policy = NULL;
 	char mountpoint[4096], path[sizeof(mountpoint) + COW_BRANCH_MAX + 1];
 	const char *name;
 	bool mounted;
@@ -189,14 +191,19 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
+	r = fork_policy_of(cow_store_path(g->store), b.settings, NULL, &policy, e);
+	if (r < 0) {
+		cow_branch_info_release(&b);
+		return r;
+	}
 	*ret = server_settings(g, &b);
 	mounted = engine_mountpoint(g, mountpoint, sizeof(mountpoint));
 	snprintf(path, sizeof(path), "%s/%s", mountpoint, b.name);
-	place = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o}", "branch", json_text(b.name), "path",
-			  json_text(mounted ? path : NULL), "port", port_in(b.settings),
+	place = json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o,s:o}", "branch", json_text(b.name),
+			  "path", json_text(mounted ? path : NULL), "port", port_in(b.settings),
 			  "ephemeral", b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
 			  json_count(cow_branch_open_files(g->store, name)), "writers",
-			  json_count(cow_branch_open_writers(g->store, name)));
+			  json_count(cow_branch_open_writers(g->store, name)), "fork", policy);
 	json_object_update(*ret, place);
 	json_decref(place);
 	cow_branch_info_release(&b);

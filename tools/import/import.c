@@ -19,6 +19,7 @@
 #include "store/cleanup.h"
 #include "store/os.h"
 #include "tools/daemon/branch_json.h"
+#include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/pg/pgbin.h"
 #include "tools/pg/pgstate.h"
@@ -134,6 +135,7 @@ static cow_errno fill(struct cow_live *fresh, void *arg, struct cow_error *e)
 {
 	struct import *im = arg;
 	CLEANUP_INODE struct cow_inode *root = NULL;
+	struct cow_pgfork_policy policy;
 	cow_errno r = cow_pgfiles_root(fresh, &root);
 
 	if (r < 0)
@@ -146,7 +148,12 @@ static cow_errno fill(struct cow_live *fresh, void *arg, struct cow_error *e)
 	if (r == 0 && im->verify)
 		r = verify(im, root, e);
 	if (r == 0)
-		r = cow_pgfork_prepare(fresh, NULL, e);
+		r = fork_policy_of(cow_store_path(im->g->store), NULL, &policy, NULL, e);
+	if (r == 0)
+		r = cow_pgfork_prepare(fresh, &policy, e);
+	/* What was moved in is the original: its contents are not touched. */
+	if (r == 0 && im->move)
+		r = cow_pgfiles_remove(root, COW_PGFORK_FIRST_START);
 	return r;
 }
 

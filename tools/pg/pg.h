@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "store/error.h"
 
 struct command_call;
@@ -43,6 +45,28 @@ cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_err
  * 0: one is at it, or has a transaction open. Without clients a very long time. -ECONNREFUSED,
  * -EPERM. */
 cow_errno cow_pg_idle_ms(const struct pg_address *at, uint64_t *ret, struct cow_error *e);
+
+struct pg_activity {
+	uint64_t transactions; /* since its statistics began, of all databases */
+	unsigned connections;  /* of clients, without the one that asks */
+};
+/* -ECONNREFUSED cannot connect, else as pg_rows. */
+cow_errno cow_pg_activity(const struct pg_address *at, struct pg_activity *ret,
+			  struct cow_error *e);
+
+/* What is changed in the catalogs of a fork (pgfirst.h). */
+struct pg_fork_change {
+	bool subscriptions;     /* disable them, and forget slot and address of the publisher */
+	bool foreign_passwords; /* forget secrets of foreign servers and user mappings */
+	unsigned n_subscriptions, n_servers, n_mappings; /* out: how many there were */
+};
+
+/* Over a connection of a superuser; `at->dbname` is ignored. Also gives new passwords to all roles
+ * that have one, when `passwords` is not NULL: *passwords is a new object {role: password}. Doing
+ * it again changes nothing more (but the passwords). -ECONNREFUSED cannot connect; -EPERM the
+ * server refused, in its words. A database may have been changed when a later one failed. */
+cow_errno cow_pg_fork_change(const struct pg_address *at, struct pg_fork_change *c,
+			     json_t **passwords, struct cow_error *e);
 
 /* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
  * its server for that time when it does not run. On failure nothing of the file has happened, and

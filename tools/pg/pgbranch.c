@@ -11,16 +11,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fs/pgcontrol.h"
 #include "store/cleanup.h"
 #include "store/os.h"
+#include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/verb_pool.h"
 #include "tools/pg/pgbin.h"
 #include "tools/pg/pgcgroup.h"
+#include "tools/pg/pgfirst.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgprofile.h"
 #include "tools/serve/client.h"
@@ -50,6 +53,7 @@ static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbran
 	ret->cpus = json_number_value(json_object_get(a, "cpus"));
 	copy_text(a, "profile", ret->profile, sizeof(ret->profile));
 	copy_text(a, "postgres", ret->own, sizeof(ret->own));
+	ret->policy = fork_policy_parse(json_object_get(a, "fork"));
 	if (path) {
 		snprintf(ret->pgdata, sizeof(ret->pgdata), "%s", path);
 		return 0;
@@ -93,6 +97,23 @@ static void note_running(const char *store, struct pgbranch *b)
 		snprintf(b->host, sizeof(b->host), PGPLACE_PRIVATE_HOST);
 }
 
+#define FIRST_STEP_MS 10u
+#define FIRST_MS 60000u
+
+/* Somebody starts this fork for the first time: that server is for nobody else, and soon gone. */
+static cow_errno await_first(struct pgbranch *b, struct cow_error *e)
+{
+	cow_errno r = 0;
+
+	for (unsigned waited = 0;
+	     r == 0 && pgfirst_is_restricted(&b->state, b->socket_dir) && waited < FIRST_MS;
+	     waited += FIRST_STEP_MS) {
+		nanosleep(&(struct timespec){.tv_nsec = FIRST_STEP_MS * 1000000L}, NULL);
+		r = pgstate_read(b->pgdata, &b->state, e);
+	}
+	return r;
+}
+
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret)
 {
@@ -121,6 +142,8 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 	if (r == 0)
 		r = pgplace_fill(store, ret->name, ret->socket_dir, sizeof(ret->socket_dir),
 				 ret->log, sizeof(ret->log), &call->error);
+	if (r == 0)
+		r = await_first(ret, &call->error);
 	if (r < 0)
 		return r;
 	owner_name(st.st_uid, ret->user, sizeof(ret->user));
@@ -260,6 +283,7 @@ static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
 	CLEANUP_FREE char *conf = read_conf(b);
 	struct cow_pgconf_facts facts = {.major = b->major,
 					 .conf = conf,
+					 .policy = b->policy,
 					 .has_file = has_file,
 					 .has_library = has_library,
 					 .arg = b};
@@ -372,11 +396,65 @@ static int enter_group(struct pgbranch *b)
 	return fd;
 }
 
+static cow_errno make_harmless(struct pgbranch *b, const struct cow_pgconf_list *l,
+			       struct cow_error *e)
+{
+	struct pgfirst_report report = {0};
+	cow_errno r = pgfirst_run(b, l, &report, NULL, e);
+
+	if (r == 0 && report.subscriptions)
+		fprintf(stderr, "note: %u subscription(s) of %s were disabled\n",
+			report.subscriptions, b->name);
+	if (r == 0 && report.servers + report.mappings)
+		fprintf(
+		    stderr,
+		    "note: the secrets of %u foreign server(s) and %u user mapping(s) of %s were "
+		    "removed\n",
+		    report.servers, report.mappings, b->name);
+	return r;
+}
+
+/* Everything is in place: settings, and then the server. */
+static cow_errno start_with(struct pgbranch *b, const struct cow_pgconf_list *extra,
+			    struct pgserver_start *how, bool first, struct cow_error *e)
+{
+	struct cow_pgconf_list l = {0};
+	bool harmless = !first, was;
+	cow_errno r = ours(b, &l);
+
+	if (r == 0 && first && pgfirst_finds_work(b)) {
+		r = make_harmless(b, &l, e);
+		harmless = r == 0;
+		if (r < 0)
+			goto out;
+	}
+	if (r == 0)
+		r = place(b, how->pgdata, how->socket_dir, &l);
+	r = r < 0 ? cow_fail(e, r, "cannot make the settings of the server: %s", strerror(-r))
+		  : add_extra(b, extra, &l, e);
+	how->settings = &l;
+	if (r == 0)
+		r = pgserver_start(how, &b->state, e);
+	/* Recovery may have brought what the files did not show before. */
+	if (r == 0 && !harmless && pgfirst_finds_work(b)) {
+		r = pgserver_stop(b->pgdata, PGSERVER_FAST, how->timeout_ms, &was, e);
+		waitpid(b->state.pid, NULL, WNOHANG);
+		if (r == 0)
+			r = make_harmless(b, &l, e);
+		if (r == 0)
+			r = pgserver_start(how, &b->state, e);
+	}
+	if (r == 0 && first)
+		pgfirst_done(b);
+out:
+	cow_pgconf_list_release(&l);
+	return r;
+}
+
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e)
 {
 	char socket_dir[sizeof(b->socket_dir) + 8], link[128];
-	struct cow_pgconf_list l = {0};
 	struct pgserver_start how = {.pgdata = b->pgdata,
 				     .bindir = b->bindir,
 				     .log = b->log,
@@ -384,7 +462,6 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 				     .user = b->served ? NULL : b->user,
 				     .socket_dir = socket_dir,
 				     .port = b->port,
-				     .settings = &l,
 				     .timeout_ms = timeout_ms};
 	cow_errno r;
 
@@ -411,46 +488,62 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 	}
 	if (r < 0)
 		return r;
-	r = ours(b, &l);
-	if (r == 0)
-		r = place(b, how.pgdata, socket_dir, &l);
-	r = r < 0 ? cow_fail(e, r, "cannot make the settings of the server: %s", strerror(-r))
-		  : add_extra(b, extra, &l, e);
-	if (r == 0) {
-		how.group = enter_group(b);
-		r = pgserver_start(&how, &b->state, e);
-	}
+	how.group = enter_group(b);
+	r = start_with(b, extra, &how, pgfirst_is_due(b), e);
 	if (how.group > 0)
 		close(how.group);
+	return r;
+}
+
+cow_errno pgbranch_reset_passwords(struct command_call *call, const char *branch, json_t **ret)
+{
+	struct cow_pgconf_list l = {0};
+	struct pgfirst_report report;
+	struct pgbranch b;
+	cow_errno r = pgbranch_find(call, branch, (struct pgbranch_port){.choose = true}, &b);
+
+	if (r == 0 && b.state.running) {
+		cow_fail(&call->error, -EBUSY, "%s is running", b.name);
+		return cow_hint(&call->error, -EBUSY, "Stop it first: cowfs stop %s", b.name);
+	}
+	if (r == 0)
+		r = pgbranch_find_programs(&b, NULL, &call->error);
+	if (r == 0)
+		r = pgbranch_await_quiet(call, &b);
+	if (r < 0)
+		return r;
+	/* What was in the branch before its first start goes with it, by the same change. */
+	if (!pgfirst_is_due(&b))
+		b.policy.keep_subscriptions = b.policy.keep_passwords = true;
+	r = ours(&b, &l);
+	r = r < 0 ? cow_fail(&call->error, r, "cannot make the settings of the server")
+		  : pgfirst_run(&b, &l, &report, ret, &call->error);
 	cow_pgconf_list_release(&l);
+	if (r == 0)
+		pgfirst_done(&b);
 	return r;
 }
 
 /* --- showing --- */
 
-static void put_encoded(FILE *f, const char *text)
+struct pgurl pgbranch_address(const struct pgbranch *b, const char *user, const char *dbname)
 {
-	for (; *text; text++) {
-		if (isalnum((unsigned char)*text) || strchr("-_.~", *text))
-			fputc(*text, f);
-		else
-			fprintf(f, "%%%02X", (unsigned char)*text);
-	}
+	return (struct pgurl){.name = b->name,
+			      .host = b->host,
+			      .port = b->port,
+			      .user = user ? user : b->user,
+			      .dbname = dbname ? dbname : "postgres"};
 }
 
 void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname, char *buf,
 		  size_t size)
 {
-	FILE *f = fmemopen(buf, size, "w");
+	const struct pgurl u = pgbranch_address(b, user, dbname);
+	CLEANUP_FREE char *text = NULL;
 
 	buf[0] = '\0';
-	if (!f)
-		return;
-	fputs("postgresql://", f);
-	put_encoded(f, user ? user : b->user);
-	fprintf(f, "@%s:%d/", b->host, b->port);
-	put_encoded(f, dbname ? dbname : "postgres");
-	fclose(f);
+	if (pgurl_print(&u, PGURL_URI, &text, NULL) == 0)
+		snprintf(buf, size, "%s", text);
 }
 
 json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *dbname)

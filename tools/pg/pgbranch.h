@@ -10,6 +10,7 @@
 #include "store/branch.h"
 #include "tools/cli/command.h"
 #include "tools/pg/pgserver.h"
+#include "tools/pg/pgurl.h"
 
 struct pgbranch {
 	char name[COW_BRANCH_MAX + 1];
@@ -28,6 +29,7 @@ struct pgbranch {
 	uint64_t memory_bytes; /* most of its server; 0 = any */
 	double cpus;           /* the same */
 	char unlimited[256];   /* after a start: why these two could not be had; "" = they could */
+	struct cow_pgfork_policy policy;
 	/* Behind the proxy: listens where only cowfs serve connects to. `host` and `socket_dir` are
 	 * where clients connect to: the proxy, or the server itself when no proxy runs any more. */
 	bool served;
@@ -62,10 +64,19 @@ cow_errno pgbranch_await_quiet(struct command_call *call, struct pgbranch *b);
  */
 cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
 
-/* Start the server that does not run, where b->served says. `extra`: settings of the user, they win
- * over ours. Updates b->state. -EBUSY its port is taken; else as pgserver_start. */
+/* Start the server that does not run, where b->served says; a fork that was never started goes
+ * through pgfirst.h before, and what that changed is said on stderr. `extra`: settings of the user,
+ * they win over ours. Updates b->state. -EBUSY its port is taken; else as pgserver_start and
+ * pgfirst_run. */
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e);
+
+/* Give new passwords to the roles of a branch that does not run; *ret is a new object {role:
+ * password}. Its server runs for that time, where nobody else reaches it. -EBUSY it runs. */
+cow_errno pgbranch_reset_passwords(struct command_call *call, const char *branch, json_t **ret);
+
+/* Where its clients connect to. `user`, `dbname` NULL = the owner's name, postgres. Borrows all. */
+struct pgurl pgbranch_address(const struct pgbranch *b, const char *user, const char *dbname);
 
 /* postgresql://USER@HOST:PORT/DBNAME, percent-encoded. */
 void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname, char *buf,

@@ -17,6 +17,7 @@
 #include "store/cleanup.h"
 
 #define PRIVATE_DIR "pg"
+#define FIRST_DIR "1"     /* no longer than the other */
 #define SOCKET_DIR_MAX 88 /* 107 less "/pg/.s.PGSQL.65535", and the NUL */
 #define LOG_MAX (16 << 20)
 
@@ -209,6 +210,11 @@ void pgplace_hand_over(const char *store, const char *from, const char *to, cons
 		pgplace_link_data(private, pgdata);
 	if (pgplace_fill(store, to, sockets, sizeof(sockets), fresh, sizeof(fresh), NULL) == 0)
 		rename(log, fresh);
+}
+
+void pgplace_first_dir(const char *socket_dir, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s/" FIRST_DIR, socket_dir);
 }
 
 bool pgplace_port_free(const char *host, int port)

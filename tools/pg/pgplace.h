@@ -52,5 +52,8 @@ cow_errno pgplace_link_data(const char *private_dir, const char *pgdata);
  * done is left; the server goes on. */
 void pgplace_hand_over(const char *store, const char *from, const char *to, const char *pgdata);
 
+/* Sockets of the restricted server of a first start (pgfirst.h), in the public directory too. */
+void pgplace_first_dir(const char *socket_dir, char *ret, size_t size);
+
 /* Could a server listen on this port of `host` (dotted) now? */
 bool pgplace_port_free(const char *host, int port);

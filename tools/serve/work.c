@@ -11,6 +11,7 @@
 #include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
 #include "tools/pg/pgcgroup.h"
+#include "tools/pg/pgfirst.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
 #include "tools/serve/job.h"
@@ -60,6 +61,8 @@ static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
 	known = serve_branch_find(s, name);
 	if (path && !known) {
 		pgstate_read(path, &state, NULL);
+		if (pgfirst_is_restricted(&state, sockets))
+			state = (struct pgstate){0};
 		json_object_set_new(branch, "server", server_json(&state));
 	}
 	/* The proxy wants to listen there before any server was started. */
