@@ -177,18 +177,14 @@ void world_forget_deleted(struct world *w, int k)
 	w->d[k] = (struct world_deleted){.m = NULL};
 }
 
-static void step_undelete(struct world *w)
+void world_undelete(struct world *w, int k)
 {
-	int k = (int)world_random(w, DELETED), slot = world_free_branch(w), r;
 	struct cow_error e = COW_ERROR_INIT;
+	int slot = world_free_branch(w), r;
 	char name[32];
 
 	if (!w->d[k].id || slot < 0)
 		return;
-	if (world_random(w, 4) == 0) {
-		world_forget_deleted(w, k);
-		return;
-	}
 	snprintf(name, sizeof(name), "back%u", w->counter++);
 	world_note(w, "undelete %s as %s", w->d[k].name, name);
 	r = cow_branch_undelete(w->t.s, w->d[k].id, name, NULL, &e);
@@ -210,6 +206,16 @@ static void step_undelete(struct world *w)
 		model_free(w->d[k].s[j].m);
 	}
 	w->d[k] = (struct world_deleted){.m = NULL};
+}
+
+static void step_undelete(struct world *w)
+{
+	int k = (int)world_random(w, DELETED);
+
+	if (world_random(w, 4) == 0)
+		world_forget_deleted(w, k);
+	else
+		world_undelete(w, k);
 }
 
 static void step_delete(struct world *w)

@@ -73,6 +73,7 @@ void world_make_base(struct world *w);
 void world_file_step(struct world *w);             /* world_files.c */
 void world_branch_step(struct world *w);           /* world_branches.c */
 void world_forget_deleted(struct world *w, int k); /* and purge it */
+void world_undelete(struct world *w, int k);       /* if there is a slot for it */
 
 /* world_compare.c: every branch and snapshot, name by name and byte by byte. */
 void world_compare(struct world *w);

@@ -57,6 +57,9 @@ static void run_sequence(struct world *w)
 	world_compare(w);
 	world_close_handles(w, -1);
 	check_store(w);
+	/* After gc: what is kept must still be whole. */
+	for (int k = 0; k < DELETED; k++)
+		world_undelete(w, k);
 	world_compare(w);
 }
 
