@@ -19,6 +19,7 @@ static const struct output_column columns[] = {
     {"branches", "Branches", OUTPUT_NUMBER, NULL},
     {"deleted_branches", "Deleted branches kept", OUTPUT_NUMBER, NULL},
     {"snapshots", "Snapshots", OUTPUT_NUMBER, NULL},
+    {"image_source_at", "Golden image", OUTPUT_AGE, NULL},
     {"lineages", "Lineages", OUTPUT_NUMBER, NULL},
     {"open_files", "Open files", OUTPUT_NUMBER, NULL},
     {"host_free_bytes", "Host free", OUTPUT_BYTES, NULL},

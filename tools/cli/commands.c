@@ -61,5 +61,6 @@ const struct command *const command_table[] = {
     &cmd_golden_init,
     &cmd_golden_check,
     &cmd_golden_scan,
+    &cmd_golden_preview,
     NULL,
 };

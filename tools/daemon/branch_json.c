@@ -30,7 +30,7 @@ static json_t *settings_json(const struct cow_branch_info *b)
 	return json_object();
 }
 
-static json_t *labels_json(const struct cow_branch_info *b, bool protected)
+static json_t *labels_json(const struct cow_branch_info *b, bool protected, bool private)
 {
 	json_t *labels = json_array();
 
@@ -38,6 +38,8 @@ static json_t *labels_json(const struct cow_branch_info *b, bool protected)
 		json_array_append_new(labels, json_string("default"));
 	if (protected)
 		json_array_append_new(labels, json_string("protected"));
+	if (private)
+		json_array_append_new(labels, json_string("private"));
 	if (b->ephemeral)
 		json_array_append_new(labels, json_string("ephemeral"));
 	if (b->poisoned)
@@ -82,6 +84,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	json_t *settings = settings_json(b), *o = json_object();
 	json_t *expires = json_object_get(settings, "expires_at");
 	bool protected = json_is_true(json_object_get(settings, "protected"));
+	bool private = json_is_string(json_object_get(settings, "private"));
 
 	json_object_set_new(o, "id", id_json(b->id));
 	json_object_set_new(o, "name", json_text(b->name));
@@ -100,7 +103,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	add_quota(g, b, o);
 	if (space)
 		add_space(g, b->name, o);
-	json_object_set_new(o, "labels", labels_json(b, protected));
+	json_object_set_new(o, "labels", labels_json(b, protected, private));
 	json_object_set(o, "fork", json_object_get(settings, "fork"));
 	json_object_set_new(o, "settings", settings);
 	json_object_set_new(o, "path", path_json(g, b->name));

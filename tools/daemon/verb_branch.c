@@ -14,6 +14,7 @@
 #include "tools/daemon/engine.h"
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/private.h"
 #include "tools/daemon/verb_deleted.h"
 #include "tools/daemon/verb_pool.h"
 #include "tools/cli/parse.h"
@@ -105,7 +106,8 @@ static cow_errno new_settings(struct engine *g, const json_t *given, const json_
 	return r;
 }
 
-/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?, fork?: [KEY=WORD...]} */
+/* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?, fork?: [KEY=WORD...],
+ * private?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	json_t *settings = json_copy(json_object_get(args, "settings"));
@@ -130,6 +132,8 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0)
 		r = resolve_parent(g, engine_text_or_null(args, "parent"), parent, sizeof(parent),
 				   &how.parent, e);
+	if (r == 0)
+		r = private_refuse(g, how.parent, args, "make a branch of", e);
 	if (r == 0 && how.empty && how.parent)
 		r = cow_fail(e, -EINVAL, "an empty branch has no parent");
 	json_object_del(settings, "quota_bytes"); /* the store's own */
@@ -274,6 +278,8 @@ static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **re
 	if (r == 0)
 		r = pool_check_name(to, e);
 	if (r == 0)
+		r = private_refuse(g, from, args, "rename", e);
+	if (r == 0)
 		r = running_refuse(g, from, "rename", e);
 	if (r == 0)
 		r = running_explain(g, from, cow_branch_rename(g->store, from, to, e), e);
@@ -303,7 +309,7 @@ static cow_errno restart_ttl(struct engine *g, const struct cow_branch_info *b, 
 	return r;
 }
 
-/* {name, source?, preserve_under?, force?}: reset without source, restore with one */
+/* {name, source?, preserve_under?, force?, private?}: reset without source, restore with one */
 static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const char *source = engine_text_or_null(args, "source");
@@ -313,6 +319,10 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
+	if (r == 0)
+		r = private_refuse(g, name, args, "change the contents of", e);
+	if (r == 0)
+		r = private_refuse(g, source, args, "show the contents of", e);
 	if (r == 0)
 		r = running_refuse(g, name, "change the contents of", e);
 	if (r == 0)
@@ -347,6 +357,9 @@ static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, str
 
 	if (r < 0)
 		return r;
+	r = private_refuse(g, name, args, "promote", e);
+	if (r < 0)
+		return r;
 	cow_branch_each(g->store, find_default, main_name);
 	r = running_refuse(g, name, "promote", e);
 	if (r == 0 && main_name[0])
@@ -363,6 +376,8 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
+	if (r == 0)
+		r = private_refuse(g, name, args, "make the default of", e);
 	if (r == 0)
 		r = cow_branch_set_default(g->store, name, e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);

@@ -16,6 +16,7 @@
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/private.h"
 #include "tools/pg/running.h"
 
 static int64_t now_ns(void)
@@ -104,6 +105,9 @@ static cow_errno delete_one(struct engine *g, const char *name, int64_t until, j
 
 	if (r < 0)
 		return r;
+	/* What nobody may see is not kept for somebody to have back. */
+	if (private_is(&b))
+		until = 0;
 	r = running_explain(g, name, cow_branch_delete_until(g->store, name, until, &kept, e), e);
 	if (r == 0)
 		json_array_append_new(deleted, json_pack("{s:o,s:o,s:o}", "name", json_text(name),

@@ -22,6 +22,7 @@
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/private.h"
 
 #define SIZE_MAX_POOL 1000
 #define NOTE "pools"
@@ -396,6 +397,8 @@ static cow_errno make_branch(struct engine *g, const char *name, const char *sou
 		r = branch_limits_check(g, &limits, e);
 	if (r == 0)
 		r = engine_before_point(g, source, e);
+	if (r == 0)
+		r = private_refuse(g, source, NULL, "make a pool of", e);
 	if (r == 0)
 		r = cow_branch_create(g->store, &how, e);
 	return r < 0 ? r : branch_json_get(g, name, false, ret, e);

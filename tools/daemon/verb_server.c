@@ -17,6 +17,7 @@
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/private.h"
 #include "tools/pg/pgplace.h"
 
 /* Below 32768: there the kernel takes the ports of outgoing connections from, and one of those
@@ -185,7 +186,8 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 		cow_branch_each(g->store, note_default, standard);
 		name = standard;
 	}
-	if (engine_flag(args, "choose_port"))
+	r = private_refuse(g, name, args, "use", e);
+	if (r == 0 && engine_flag(args, "choose_port"))
 		r = choose_port(g, name, wanted, &port, e);
 	if (r == 0)
 		r = cow_branch_get(g->store, name, &b, e);

@@ -8,14 +8,17 @@
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/private.h"
 
-/* {branch, name?, message?} */
+/* {branch, name?, message?, private?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	struct cow_snapshot_info made = {0};
 	const char *branch;
 	cow_errno r = engine_text(args, "branch", &branch, e);
 
+	if (r == 0)
+		r = private_refuse(g, branch, args, "take a snapshot of", e);
 	if (r < 0)
 		return r;
 	r = engine_before_point(g, branch, e);

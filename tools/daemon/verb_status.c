@@ -4,10 +4,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs/mount.h"
 #include "store/branch.h"
+#include "tools/cli/parse.h"
 #include "tools/daemon/daemon.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/json_text.h"
@@ -89,6 +91,37 @@ static int add_open(const struct cow_branch_info *b, void *arg)
 	return 0;
 }
 
+/* Branches that show a golden image, with how old what they show is. */
+static int add_image(const struct cow_branch_info *b, void *arg)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	json_t *golden = json_object_get(settings, "golden");
+	const char *at = json_string_value(json_object_get(golden, "source_at"));
+	struct timespec now;
+	int64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (at && parse_time(at, &ns, NULL) == 0)
+		json_array_append_new(
+		    arg, json_pack("{s:o,s:O*,s:s,s:I}", "branch", json_text(b->name), "image",
+				   json_object_get(golden, "image"), "source_at", at, "lag_seconds",
+				   (json_int_t)(now.tv_sec - ns / 1000000000)));
+	json_decref(settings);
+	return 0;
+}
+
+static void add_images(struct engine *g, json_t *o)
+{
+	json_t *images = json_array();
+
+	cow_branch_each(g->store, add_image, images);
+	/* The first one also where tables can show it: most stores have one. */
+	if (json_array_size(images) > 0)
+		json_object_set(o, "image_source_at",
+				json_object_get(json_array_get(images, 0), "source_at"));
+	json_object_set_new(o, "images", images);
+}
+
 static const char *room_word(enum cow_room_state room)
 {
 	return room == COW_ROOM_CRITICAL ? "critical" : room == COW_ROOM_LOW ? "low" : "plenty";
@@ -109,6 +142,7 @@ static cow_errno status(struct engine *g, const json_t *args, json_t **ret, stru
 	json_object_set_new(o, "branches", json_count(st.branches));
 	json_object_set_new(o, "deleted_branches", json_count(st.deleted));
 	json_object_set_new(o, "snapshots", json_count(st.snapshots));
+	add_images(g, o);
 	json_object_set_new(o, "lineages", json_count(st.lineages));
 	json_object_set_new(o, "open_files", json_count(open.files));
 	json_object_set_new(o, "host_total_bytes", json_count(st.host_total));

@@ -15,6 +15,7 @@
 #include "store/cleanup.h"
 #include "tools/cli/parse.h"
 #include "tools/golden/golden.h"
+#include "tools/golden/schedule.h"
 
 enum kind { TEXT, PATH, NUMBER, YES_NO, KEEP_DROP, SOURCE, WORDS };
 
@@ -338,6 +339,11 @@ cow_errno golden_conf_load(const char *path, struct golden_conf **ret, struct co
 			r = check_salt(&l);
 		if (r == 0)
 			r = cow_branch_name_check(c->name, e);
+		if (r == 0 && c->schedule)
+			r = schedule_next(c->schedule, 0, &(int64_t){0}, e);
+		if (r == 0 && strlen(c->name) > GOLDEN_NAME_MAX)
+			r = cow_fail(e, -EINVAL, "the name of the image is longer than %d bytes",
+				     GOLDEN_NAME_MAX);
 		cow_wrap(e, r, "%s", c->path);
 	}
 	if (r < 0) {

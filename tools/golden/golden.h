@@ -15,9 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/branch.h"
 #include "tools/cli/command.h"
 #include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
+
+#define GOLDEN_NAME_MAX 160 /* bytes of the name of the pointer: others are made of it */
 
 /* --- golden.conf (conf.c) --- */
 
@@ -77,18 +80,30 @@ enum golden_decision {
 };
 
 struct golden_column {
-	char *name, *type;     /* type as format_type() writes it */
-	int number;            /* attnum */
-	bool not_null, unique; /* unique: in a unique index, an exclusion or a primary key */
+	char *name, *type; /* type as format_type() writes it */
+	char *base;        /* name of the type behind domains, of the elements of an array */
+	char base_kind;    /* pg_type.typtype of it */
+	bool array;
+	int length; /* most characters, 0 = any */
+	int number; /* attnum */
+	bool not_null, generated;
+	bool unique;        /* in a unique index, a primary key or an exclusion */
+	bool partition_key; /* a row may move when it changes */
+	char *ancestors; /* tables it is inherited from, nearest first: JSON [[schema, table]]; NULL
+			  */
 	enum golden_decision decision;
-	char *rule;       /* as written: "email", "shift_days(30)"; NULL unless GOLDEN_MASK */
-	char *origin;     /* where it was decided: "rules/users.sql:12" or "label in the source" */
-	char *expression; /* SQL for the new value, in terms of the row; NULL unless GOLDEN_MASK */
+	char *rule;   /* as written: "email", "shift(30)"; NULL unless GOLDEN_MASK */
+	char *origin; /* where it was decided: "rules/users.sql:12" or "a label in the source" */
+	char *expression; /* SQL of the new value, in terms of the row; NULL unless GOLDEN_MASK */
+	char *why_not;    /* GOLDEN_UNDECIDED with a rule: what is wrong with it */
 };
 
-/* A table with rows of its own: ordinary, or a leaf of a partitioned one. */
+/* A table with rows of its own: ordinary, a leaf of a partitioned one, or (kind 'f') a foreign one,
+ * whose rows are elsewhere. */
 struct golden_table {
 	char *schema, *name;
+	char *root_schema, *root_name; /* of the partitioned table it is a leaf of; NULL = none */
+	char kind;                     /* 'r' or 'f' */
 	uint32_t oid;
 	uint64_t rows,
 	    bytes; /* rows: estimate until it was counted; bytes: with TOAST and indexes */
@@ -96,13 +111,22 @@ struct golden_table {
 	size_t n_columns;
 };
 
+/* A column that refers to another one. Owned texts. */
+struct golden_key {
+	char *schema, *table, *column, *to_schema, *to_table, *to_column;
+};
+
 struct golden_database {
 	char *name;
+	struct golden_key *keys;
+	size_t n_keys;
 	struct golden_table *tables;
 	size_t n_tables;
 	uint64_t large_objects;
 	enum golden_decision large_objects_decision;
 };
+
+void golden_databases_free(struct golden_database *d, size_t n);
 
 /* --- a run (refresh.c) --- */
 
@@ -117,11 +141,12 @@ struct golden_run {
 	struct command_call *call; /* verbs of the daemon: command_ask */
 	const char *store;
 	const struct golden_conf *conf;
-	char id[32];                 /* of this refresh: UTC, 20260131T030000Z */
-	char rules_hash[65];         /* SHA-256 of all rules, hex */
-	int64_t started_ns;          /* CLOCK_REALTIME */
-	int64_t source_ns;           /* the image shows the source as of this time */
-	char source_text[256];       /* for people, without secrets */
+	char prefix[GOLDEN_NAME_MAX + 20]; /* of its private branches: "golden-build" */
+	char id[32];                       /* of this refresh: UTC, 20260131T030000Z */
+	char rules_hash[65];               /* SHA-256 of all rules, hex */
+	int64_t started_ns;                /* CLOCK_REALTIME */
+	int64_t source_ns;                 /* the image shows the source as of this time */
+	char source_text[PATH_MAX + 64];   /* for people, without secrets */
 	struct golden_server import; /* unmasked: originals for samples and counts. Read only */
 	struct golden_server masked;
 	struct golden_database *databases; /* of the image */

@@ -145,6 +145,15 @@ static cow_errno read_argument(struct golden_scan *s, struct golden_call *c, str
 	return 0;
 }
 
+/* '2020-01-01'::date is the text to us. */
+static void skip_cast(struct golden_scan *s)
+{
+	while (golden_scan_is(s, ":"))
+		golden_scan_next(s);
+	if (s->token == TOKEN_NAME)
+		golden_scan_next(s);
+}
+
 cow_errno golden_scan_call(struct golden_scan *s, struct golden_call *ret, struct cow_error *e)
 {
 	cow_errno r = 0;
@@ -170,6 +179,8 @@ cow_errno golden_scan_call(struct golden_scan *s, struct golden_call *ret, struc
 	golden_scan_next(s);
 	while (r == 0 && !golden_scan_is(s, ")")) {
 		r = read_argument(s, ret, e);
+		if (r == 0 && golden_scan_is(s, ":"))
+			skip_cast(s);
 		if (r == 0 && golden_scan_is(s, ","))
 			golden_scan_next(s);
 		else if (r == 0 && !golden_scan_is(s, ")"))

@@ -159,12 +159,18 @@ static cow_errno fill(struct cow_live *fresh, void *arg, struct cow_error *e)
 
 /* --- the verb --- */
 
-static cow_errno run(struct import *im, const char *name, struct cow_error *e)
+static cow_errno run(struct import *im, const char *name, const char *settings, bool ephemeral,
+		     struct cow_error *e)
 {
 	uint8_t raw[COW_PGCONTROL_BYTES];
 	struct cow_pgcontrol control;
 	struct stat root;
-	struct cow_branch_create how = {.name = name, .empty = true, .prepare = fill, .arg = im};
+	struct cow_branch_create how = {.name = name,
+					.empty = true,
+					.settings = settings,
+					.ephemeral = ephemeral,
+					.prepare = fill,
+					.arg = im};
 	struct cow_branch_info b = {0};
 	cow_errno r = cow_branch_name_check(name, e);
 
@@ -205,12 +211,14 @@ static void release(struct import *im)
 	free(im);
 }
 
-/* {pgdata: absolute real path, name, move?, verify?: true} -> branch, source, files, directories,
- * bytes, skipped, version, moved, warnings */
+/* {pgdata: absolute real path, name, move?, verify?: true, settings?, ephemeral?} -> branch,
+ * source, files, directories, bytes, skipped, version, moved, warnings */
 static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 			     struct cow_error *e)
 {
+	const json_t *settings = json_object_get(args, "settings");
 	const char *name, *pgdata;
+	char *text;
 	struct import *im;
 	struct cow_error left = COW_ERROR_INIT;
 	uint64_t rights;
@@ -231,8 +239,10 @@ static cow_errno verb_import(struct engine *g, const json_t *args, json_t **ret,
 	snprintf(im->source, sizeof(im->source), "%s", pgdata);
 	if (!engine_mountpoint(g, im->mountpoint, sizeof(im->mountpoint)))
 		im->mountpoint[0] = '\0';
+	text = settings ? json_dumps(settings, JSON_COMPACT) : NULL;
 	rights = cow_rights_borrow(); /* the cluster belongs to postgres */
-	r = run(im, name, e);
+	r = run(im, name, text, engine_flag(args, "ephemeral"), e);
+	free(text);
 	if (r < 0) {
 		import_give_back(im);
 		cow_wrap(e, r, "import %s", name);

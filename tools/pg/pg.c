@@ -58,7 +58,14 @@ cow_errno pg_dial(const struct pg_address *at, PGconn **ret, struct cow_error *e
 	char port[16];
 
 	snprintf(port, sizeof(port), "%d", at->port);
-	*ret = PQconnectdbParams(ADDRESS(at, port), 0);
+	/* The first dbname may be a whole connection string, a later one names the database. */
+	*ret =
+	    at->url
+		? PQconnectdbParams(
+		      (const char *const[]){"dbname", "connect_timeout", "application_name",
+					    at->dbname ? "dbname" : NULL, NULL},
+		      (const char *const[]){at->url, CONNECT_TIMEOUT, "cowfs", at->dbname, NULL}, 1)
+		: PQconnectdbParams(ADDRESS(at, port), 0);
 	if (!*ret)
 		return cow_fail(e, -ENOMEM, "no memory for a connection");
 	if (PQstatus(*ret) != CONNECTION_OK)

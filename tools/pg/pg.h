@@ -16,6 +16,7 @@ struct command_call;
 
 /* Where a server listens. All borrowed. */
 struct pg_address {
+	const char *url;  /* connection string, which says all but dbname; NULL: what follows */
 	const char *host; /* name, address, or socket directory */
 	int port;
 	const char *user, *dbname;

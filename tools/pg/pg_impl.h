@@ -6,7 +6,7 @@
 
 #include "tools/pg/pg.h"
 
-#define PG_COLUMNS_MAX 32
+#define PG_COLUMNS_MAX 1664 /* as many as a SELECT of PostgreSQL can have */
 
 struct pg_session {
 	PGconn *c;

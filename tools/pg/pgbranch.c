@@ -117,8 +117,8 @@ static cow_errno await_first(struct pgbranch *b, struct cow_error *e)
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret)
 {
-	json_t *args = json_pack("{s:s?,s:b,s:i}", "name", name, "choose_port", port.choose, "port",
-				 port.wanted);
+	json_t *args = json_pack("{s:s?,s:b,s:i,s:b}", "name", name, "choose_port", port.choose,
+				 "port", port.wanted, "private", port.private);
 	json_t *answer = NULL;
 	const char *store;
 	struct stat st;

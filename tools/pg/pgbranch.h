@@ -38,8 +38,9 @@ struct pgbranch {
 };
 
 struct pgbranch_port {
-	bool choose; /* give it one when it has none */
-	int wanted;  /* 0 = any */
+	bool choose;  /* give it one when it has none */
+	int wanted;   /* 0 = any */
+	bool private; /* also of a branch that is private (daemon/private.h) */
 };
 
 /* `name` NULL = the default branch. -ENOENT no such branch, -ENOTCONN not mounted, -EINVAL no

@@ -71,6 +71,17 @@ static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
 	return give_port(s, branch, e);
 }
 
+/* Private branches are nobody's to connect to. */
+static void leave_out_private(json_t *branches)
+{
+	for (size_t k = json_array_size(branches); k > 0; k--) {
+		json_t *settings = json_object_get(json_array_get(branches, k - 1), "settings");
+
+		if (json_is_string(json_object_get(settings, "private")))
+			json_array_remove(branches, k - 1);
+	}
+}
+
 cow_errno serve_work_sync(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
 {
 	cow_errno r;
@@ -86,6 +97,7 @@ cow_errno serve_work_sync(struct serve *s, const char *name, json_t **ret, struc
 		return r;
 	json_object_set(*ret, "pools", json_object_get(pools, "pools"));
 	json_decref(pools);
+	leave_out_private(json_object_get(*ret, "branches"));
 	json_array_foreach (json_object_get(*ret, "branches"), k, v) {
 		struct cow_error one = COW_ERROR_INIT;
 
