@@ -181,8 +181,6 @@ static cow_errno run_backrest(struct golden_run *run, const struct backrest *b, 
 				    "--log-level-console=off",
 				    "--log-level-stderr=error",
 				    "--log-level-file=off",
-				    "--type=immediate",
-				    "--target-action=promote",
 				    "--archive-mode=off",
 				    "restore",
 				    NULL};
@@ -192,7 +190,29 @@ static cow_errno run_backrest(struct golden_run *run, const struct backrest *b, 
 	    e);
 }
 
-/* Reads its WAL from the repository until it is consistent, and ends recovery there. */
+/* Without hot standby nobody is let in before recovery has ended; a pid file says "standby" before.
+ */
+static cow_errno await_promotion(struct golden_run *run, struct cow_error *e)
+{
+	const struct pg_address at = golden_address(&run->import, "postgres");
+	struct pgstate state;
+	cow_errno r;
+
+	while (cow_pg_ping(&at) != PG_ANSWER_OK) {
+		r = pgstate_read(run->import.branch.pgdata, &state, e);
+		if (r < 0)
+			return r;
+		if (!state.running)
+			return cow_fail(e, -ECHILD, "the server ended while it recovered; see %s",
+					run->import.branch.log);
+		nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	}
+	return 0;
+}
+
+/* Reads its WAL from the repository to the end of it: the image shows the newest that is archived.
+ * No target of recovery: the server refuses one beside the empty ones that a fork is started with.
+ */
 static cow_errno recover(struct golden_run *run, const struct backrest *b, struct cow_error *e)
 {
 	struct cow_pgconf_list extra = {0};
@@ -207,17 +227,13 @@ static cow_errno recover(struct golden_run *run, const struct backrest *b, struc
 	else
 		command = NULL;
 	if (r == 0)
-		r = cow_pgconf_list_set(&extra, "recovery_target", "immediate");
-	if (r == 0)
-		r = cow_pgconf_list_set(&extra, "recovery_target_action", "promote");
-	if (r == 0)
 		r = cow_pgconf_list_set(&extra, "hot_standby", "off");
 	if (r < 0)
 		cow_fail(e, r, "no memory for settings");
 	else
 		r = golden_server_start(run, &run->import, &extra, e);
 	cow_pgconf_list_release(&extra);
-	return r;
+	return r < 0 ? r : await_promotion(run, e);
 }
 
 cow_errno golden_fetch_pgbackrest(struct golden_run *run, struct cow_error *e)
