@@ -62,5 +62,6 @@ const struct command *const command_table[] = {
     &cmd_golden_check,
     &cmd_golden_scan,
     &cmd_golden_preview,
+    &cmd_golden_refresh,
     NULL,
 };

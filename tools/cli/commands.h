@@ -32,5 +32,5 @@ extern const struct command cmd_golden_scan;
 extern const struct command cmd_pool_create, cmd_pool_list, cmd_pool_get, cmd_pool_resize;
 extern const struct command cmd_pool_delete;
 extern const struct command cmd_checkout, cmd_completion, cmd_top;
-extern const struct command cmd_golden_preview;
+extern const struct command cmd_golden_preview, cmd_golden_refresh;
 extern const struct command cmd_help;

@@ -35,3 +35,5 @@ serve_work serve_work_mark;   /* remember that it was stopped, or is not any mor
 void serve_work_prepare(void);
 /* The server of this branch is gone, and so is its group. */
 void serve_work_forget_group(const char *name);
+/* golden.c; `name`: the path of golden.conf -> the report */
+serve_work serve_work_refresh;

@@ -78,7 +78,7 @@ struct serve {
 	TAILQ_HEAD(, serve_job) jobs;
 	struct event *shared; /* listener for all branches */
 	struct event *control;
-	struct event *tick, *sweep_tick, *signals[3];
+	struct event *tick, *sweep_tick, *golden_tick, *signals[3];
 	struct serve_tls *tls; /* NULL = no TLS */
 	unsigned starting;     /* start jobs that run */
 	uint64_t round;        /* of sync */
@@ -90,6 +90,8 @@ struct serve {
 	bool syncing, sync_again, synced, ready, ending, daemon_lost;
 	bool sync_void; /* what the running sync finds was overtaken by a new name */
 	struct serve_asks sync_asks, sync_running; /* wait for the next sync, for this one */
+	bool refreshing, golden_fault;             /* of the golden image; the fault was said */
+	int64_t golden_since_ns;                   /* CLOCK_REALTIME of the first look */
 	uint64_t connections, wakes;               /* since the start */
 	uint8_t relay_buffer[64 << 10];            /* of the one relay step that runs */
 	int spare_pipe[2];                         /* empty; if has_spare */
@@ -158,3 +160,7 @@ void serve_ask_done(struct serve_ask *ask);
 void serve_ask_wait_for_sync(struct serve *s, struct serve_ask *ask);
 void serve_asks_move(struct serve *s); /* from sync_asks to sync_running */
 json_t *serve_branch_json(const struct serve_branch *b);
+
+/* --- golden.c: refreshes by schedule --- */
+/* Begin one when it is due, and come back later. */
+void serve_golden_look(struct serve *s);

@@ -143,6 +143,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	serve_timer(s->sweep_tick, COW_MIN(s->o->sweep_ms, LOOK_MS));
 }
 
+static void on_golden(evutil_socket_t fd, short what, void *arg)
+{
+	serve_golden_look(arg);
+}
+
 static void on_child(evutil_socket_t number, short what, void *arg)
 {
 	struct serve *s = arg;
@@ -188,13 +193,14 @@ static cow_errno make_events(struct serve *s, struct cow_error *e)
 		return cow_fail(e, -ENOMEM, "cannot make an event loop");
 	s->tick = evtimer_new(s->base, on_tick, s);
 	s->sweep_tick = evtimer_new(s->base, on_sweep, s);
+	s->golden_tick = evtimer_new(s->base, on_golden, s);
 	for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++) {
 		s->signals[k] = evsignal_new(s->base, numbers[k], k < 2 ? on_signal : on_child, s);
 		if (!s->signals[k])
 			return cow_fail(e, -ENOMEM, "no memory for signals");
 		event_add(s->signals[k], NULL);
 	}
-	if (!s->tick || !s->sweep_tick)
+	if (!s->tick || !s->sweep_tick || !s->golden_tick)
 		return cow_fail(e, -ENOMEM, "no memory for timers");
 	serve_timer(s->sweep_tick, COW_MIN(s->o->sweep_ms, LOOK_MS));
 	return 0;
@@ -223,6 +229,8 @@ static void take_down(struct serve *s)
 		event_free(s->tick);
 	if (s->sweep_tick)
 		event_free(s->sweep_tick);
+	if (s->golden_tick)
+		event_free(s->golden_tick);
 	if (s->base)
 		event_base_free(s->base);
 	json_decref(s->pools);
@@ -299,6 +307,7 @@ cow_errno serve_run(const struct serve_options *o, struct cow_error *e)
 	if (r == 0) {
 		await_first_sync(s);
 		serve_timer(s->tick, TICK_MS);
+		serve_timer(s->golden_tick, 0);
 		run_loop(s);
 		cow_log_info("ended");
 	}
