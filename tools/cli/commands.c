@@ -61,6 +61,7 @@ const struct command *const command_table[] = {
     &cmd_golden_init,
     &cmd_golden_check,
     &cmd_golden_scan,
+    &cmd_golden_show,
     &cmd_golden_preview,
     &cmd_golden_refresh,
     NULL,

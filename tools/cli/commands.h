@@ -28,7 +28,7 @@ extern const struct command cmd_start, cmd_stop, cmd_url, cmd_psql;
 extern const struct command cmd_serve, cmd_wake, cmd_suspend;
 extern const struct command cmd_exec, cmd_wait_ready, cmd_logs;
 extern const struct command cmd_golden_init, cmd_golden_check;
-extern const struct command cmd_golden_scan;
+extern const struct command cmd_golden_scan, cmd_golden_show;
 extern const struct command cmd_pool_create, cmd_pool_list, cmd_pool_get, cmd_pool_resize;
 extern const struct command cmd_pool_delete;
 extern const struct command cmd_checkout, cmd_completion, cmd_top;

@@ -199,7 +199,9 @@ static void cards_in(const struct detect_walk *w, const struct run *r)
 {
 	for (size_t k = 0; k < r->n;) {
 		size_t n = strspn(r->text + k, "0123456789");
-		bool phone = n && r->at[k] > 0 && w->buf[r->at[k] - 1] == '+';
+		/* +49..., user_49...: digits of a telephone, or of a name. */
+		bool phone = n && r->at[k] > 0 &&
+			     (w->buf[r->at[k] - 1] == '+' || w->buf[r->at[k] - 1] == '_');
 
 		for (size_t more = 0; !phone && more < 2 && n >= CARD_MIN + more; more++) {
 			size_t len = n - more;

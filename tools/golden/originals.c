@@ -52,6 +52,9 @@ void originals_free(struct originals *o)
 		free(o->columns[k].database);
 		free(o->columns[k].table);
 		free(o->columns[k].column);
+		free(o->columns[k].key_columns);
+		free(o->columns[k].keys);
+		free(o->columns[k].sums);
 	}
 	for (size_t k = 0; k < o->n; k++)
 		free(o->values[k].bytes);

@@ -28,6 +28,9 @@ enum original_form {
 	ORIGINAL_BYTES
 };
 
+struct golden_table;
+struct golden_column;
+
 struct original_column {
 	char *database, *table, *column; /* table: schema.table */
 	uint64_t sampled;                /* values given */
@@ -35,6 +38,11 @@ struct original_column {
 	uint64_t
 	    dropped; /* of them not looked for in the end: the masked data shows them rightly */
 	uint64_t compared, unchanged; /* rows compared over SQL; of them with the value they had */
+	/* Where it is from; NULL when from elsewhere than a run. Borrowed. */
+	const struct golden_table *of;
+	const struct golden_column *is;
+	/* Rows to compare: literals of text[] (pg_proof.h); NULL = no key that stays. Owned. */
+	char *key_columns, *keys, *sums;
 };
 
 struct originals;

@@ -3,6 +3,7 @@
 #include "tools/golden/refresh.h"
 
 #include <errno.h>
+#include <string.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <signal.h>
