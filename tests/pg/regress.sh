@@ -6,28 +6,13 @@
 # long: a download, and two runs of the suite
 # timeout 1800
 . "$(dirname "$0")/../lib/lib.sh"
+. "$(dirname "$0")/../lib/pgsource.sh"
 requires fuse root postgres gcc apt-get
 major=$(basename "$(dirname "$PGBIN")")
 tool=/usr/lib/postgresql/$major/lib/pgxs/src/test/regress/pg_regress
 [[ -x $tool && -d $("$PGBIN/pg_config" --includedir-server) ]] || skip "needs postgresql-server-dev-$major"
 
-# fetch_source DIR: unpack the source package of postgresql-$major there.
-fetch_source() {
-	local uri suite apt=$T/apt
-	uri=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -1 | cut -d' ' -f1)
-	[[ -n $uri ]] || uri=$(sed -nE 's/^deb +(\[[^]]*\] +)?([^ ]+) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | head -1)
-	suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	[[ -n $uri ]] || skip "no package source configured"
-	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$1"
-	printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' "$uri" "$suite" >"$apt/only.sources"
-	local options=(-o Dir::Etc::sourcelist="$apt/only.sources" -o Dir::Etc::sourceparts=- -o Dir::State::Lists="$apt/lists"
-		-o Dir::Cache="$apt/cache" -o Dir::State::status=/dev/null -o Acquire::Languages=none -o APT::Sandbox::User=root)
-	apt-get "${options[@]}" -qq update >"$T/apt.log" 2>&1 || skip "the source package cannot be had: $(tail -1 "$T/apt.log")"
-	(cd "$1" && apt-get "${options[@]}" -qq source --download-only "postgresql-$major" >"$T/apt.log" 2>&1) ||
-		skip "the source package cannot be had: $(tail -1 "$T/apt.log")"
-	tar -xf "$1"/postgresql-"$major"_*.orig.tar.* -C "$1"
-}
-fetch_source "$T/src"
+pg_source "$T/src" "$major" "$(. /etc/os-release && echo "$VERSION_CODENAME")"
 suite=$(dirname "$(find "$T/src" -path '*/src/test/regress/parallel_schedule')")
 [[ -d $suite ]] || fail "no regression suite in the source package"
 chown -R postgres "$T/src"

@@ -20,7 +20,8 @@
 #include "tools/serve/tls.h"
 
 #define TICK_MS 2000u   /* between looks at what changed without anybody telling us */
-#define AWAKE_NS 50000u /* a server that answers within so long is waited for awake */
+#define SOON_NS 150000u /* a peer that answers within so long, our own waking up included, ... */
+#define AWAKE_NS 60000u /* ... is waited for awake, for so long */
 #define END_MS 90000u   /* for all servers to shut down */
 #define LOOK_MS 500u    /* between looks for what has expired: it is on time to the second */
 
@@ -257,7 +258,7 @@ static uint64_t now_ns(void)
 
 /* As event_base_dispatch, but it stays awake between a statement and its answer: to put a core to
  * sleep and to wake it costs more than a small statement itself. It does so only while the last
- * answer came within AWAKE_NS, gives way to everybody who could run, and sleeps when nothing comes:
+ * answer came within SOON_NS, gives way to everybody who could run, and sleeps when nothing comes:
  * an idle process costs nothing. */
 static void run_loop(struct serve *s)
 {
@@ -267,7 +268,7 @@ static void run_loop(struct serve *s)
 	do {
 		now = now_ns();
 		if (s->moves != moves) {
-			soon = now - moved < AWAKE_NS;
+			soon = now - moved < SOON_NS;
 			moved = now;
 			moves = s->moves;
 		}
