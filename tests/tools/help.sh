@@ -30,6 +30,6 @@ fi
 exits 0 cowfs --version
 contains "$out" "cowfs "
 exits 0 cowfs --help
-for code in 0 1 2 3 4 5 6 7 8 130; do
+for code in 0 1 2 3 4 5 6 7 8 9 130; do
 	grep -qE "^  $code +[a-z]" "$T/.out" || fail "--help does not explain exit status $code"
 done

@@ -4,17 +4,20 @@
 #include "tools/cli/commands.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "store/branch.h"
+#include "store/cleanup.h"
 #include "tools/cli/branch_columns.h"
 #include "tools/daemon/branch_settings.h"
 #include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
+#include "tools/remote/remote.h"
 #include "tools/serve/client.h"
 
 static const struct output_column record[] = {
@@ -149,7 +152,7 @@ static int create_run(struct command_call *call)
 		return r;
 	if (seed && command_option(call, "empty"))
 		return command_usage(call, "--seed needs a database; an --empty branch has none");
-	if (seed && access(seed, R_OK) < 0) {
+	if (seed && strcmp(seed, "-") != 0 && access(seed, R_OK) < 0) {
 		r = -errno;
 		return cow_fail(&call->error, r, "cannot read %s: %s", seed, strerror(-r));
 	}
@@ -180,14 +183,27 @@ static int create_run(struct command_call *call)
 	return r;
 }
 
+/* The SQL is a file of this side. */
+static int create_run_remote(struct command_call *call)
+{
+	const char *seed = command_option(call, "seed");
+	CLEANUP_FD int in = seed ? open(seed, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (!seed || strcmp(seed, "-") == 0)
+		return remote_run(call);
+	if (in < 0)
+		return cow_fail(&call->error, -errno, "cannot read %s: %s", seed, strerror(errno));
+	return remote_run_feeding(call, "seed", "seed", in);
+}
+
 static const struct command_option create_options[] = {
     {"parent", 'p', "P", "NAME, NAME@SNAPSHOT, NAME@TIME or ^parent (default: the default branch)"},
     {"from-pool", 0, "POOL", "take one that is made, and whose server runs; else make it now"},
     {"empty", 0, NULL, "start from nothing: a base of its own"},
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
-    {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction"},
     {"reset-passwords", 0, NULL, "give every role a new password, and print them, once"},
+    {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction; - = stdin"},
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
     BRANCH_SETTINGS_FORK,
@@ -216,6 +232,7 @@ const struct command cmd_branch_create = {
     .max_args = 1,
     .operands = "-",
     .run = create_run,
+    .run_remote = create_run_remote,
 };
 
 /* --- list and get --- */

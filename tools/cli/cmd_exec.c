@@ -14,6 +14,8 @@
 #include "tools/cli/parse.h"
 #include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
+#include "tools/process/process.h"
+#include "tools/remote/remote.h"
 #include "tools/serve/client.h"
 
 #define STEP_MS 10    /* between two looks at a server that starts */
@@ -43,11 +45,29 @@ static cow_errno find_with_address(struct command_call *call, struct pgbranch *b
 
 /* --- exec --- */
 
+static void set_environment(const json_t *address)
+{
+	static const char *const names[][2] = {{"DATABASE_URL", "connection_uri"},
+					       {"PGHOST", "host"},
+					       {"PGUSER", "user"},
+					       {"PGDATABASE", "database"},
+					       {"COWFS_BRANCH", "branch"}};
+	char port[24];
+
+	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+		const char *value = json_string_value(json_object_get(address, names[k][1]));
+
+		setenv(names[k][0], value ? value : "", 1);
+	}
+	snprintf(port, sizeof(port), "%lld",
+		 (long long)json_integer_value(json_object_get(address, "port")));
+	setenv("PGPORT", port, 1);
+}
+
 static int run_exec(struct command_call *call)
 {
-	const char *user = command_option(call, "user"), *dbname = command_option(call, "dbname");
-	char port[16], url[2048];
 	struct pgbranch b;
+	json_t *address;
 	cow_errno r;
 
 	if (call->tail_argc == 0)
@@ -55,17 +75,53 @@ static int run_exec(struct command_call *call)
 	r = find_with_address(call, &b);
 	if (r < 0)
 		return r;
-	snprintf(port, sizeof(port), "%d", b.port);
-	pgbranch_url(&b, user, dbname, url, sizeof(url));
-	setenv("DATABASE_URL", url, 1);
-	setenv("PGHOST", b.host, 1);
-	setenv("PGPORT", port, 1);
-	setenv("PGUSER", user ? user : b.user, 1);
-	setenv("PGDATABASE", dbname ? dbname : "postgres", 1);
-	setenv("COWFS_BRANCH", b.name, 1);
+	address = pgbranch_json(&b, command_option(call, "user"), command_option(call, "dbname"));
+	set_environment(address);
+	json_decref(address);
 	fflush(NULL);
 	execvp(call->tail[0], call->tail);
 	return cow_fail(&call->error, -errno, "cannot run %s: %s", call->tail[0], strerror(errno));
+}
+
+/* The address of the branch on the other side; awake, or it is refused there. */
+static int ask_address(struct command_call *call, json_t **ret)
+{
+	const char *user = command_option(call, "user"), *dbname = command_option(call, "dbname");
+	const char *wait[] = {"wait-ready", "--timeout=1s", "--", call->argv[0], NULL};
+	const char *url[] = {"url", "--user",      user, "--dbname", dbname ? dbname : "postgres",
+			     "--",  call->argv[0], NULL};
+	const char *plain[] = {"url", "--dbname",    dbname ? dbname : "postgres",
+			       "--",  call->argv[0], NULL};
+	int r = remote_ask_words(call, wait, NULL);
+
+	return r == 0 ? remote_ask_words(call, user ? url : plain, ret) : r;
+}
+
+/* The command runs here, where its files are; the database comes through a tunnel. */
+static int run_exec_remote(struct command_call *call)
+{
+	const struct process p = {.argv = (const char *const *)call->tail,
+				  .in = PROCESS_INHERIT,
+				  .out = PROCESS_INHERIT,
+				  .err = PROCESS_INHERIT};
+	struct remote_tunnel tunnel = {0};
+	json_t *address = NULL;
+	int status = 0, r;
+
+	if (call->tail_argc == 0)
+		return command_usage(call, "which command? cowfs exec BRANCH -- COMMAND");
+	r = ask_address(call, &address);
+	if (r == 0)
+		r = remote_tunnel_open(
+		    call, (int)json_integer_value(json_object_get(address, "port")), &tunnel);
+	if (r == 0) {
+		remote_address_set(address, "127.0.0.1", tunnel.port);
+		set_environment(address);
+		r = process_run(&p, &status, &call->error);
+	}
+	remote_tunnel_close(&tunnel);
+	json_decref(address);
+	return r != 0 ? r : status;
 }
 
 static const struct command_option exec_options[] = {
@@ -79,7 +135,8 @@ const struct command cmd_exec = {
     .summary = "run a command with the address of a branch in its environment",
     .usage = "[BRANCH] [-d NAME] -- COMMAND",
     .detail = "Sets DATABASE_URL, PGHOST, PGPORT, PGUSER, PGDATABASE and COWFS_BRANCH. The exit "
-	      "status is\nthat of the command.",
+	      "status is\nthat of the command. With --host the command runs here, and reaches the "
+	      "branch through a\ntunnel.",
     .example = "cowfs exec feature/add-orgs -- npx prisma migrate deploy",
     .options = exec_options,
     .max_args = 1,
@@ -87,6 +144,7 @@ const struct command cmd_exec = {
     .operands = "branch",
     .pins = true,
     .run = run_exec,
+    .run_remote = run_exec_remote,
 };
 
 /* --- wait-ready --- */

@@ -51,4 +51,5 @@ const struct command cmd_help = {
     .max_args = 2,
     .operands = "command",
     .run = run,
+    .run_remote = run,
 };

@@ -11,6 +11,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/parse.h"
 #include "tools/pg/pgbranch.h"
+#include "tools/remote/remote.h"
 #include "tools/serve/client.h"
 
 static const struct output_column columns[] = {
@@ -167,6 +168,14 @@ static int run_start(struct command_call *call)
 	return print(call, result);
 }
 
+static int run_start_remote(struct command_call *call)
+{
+	json_t *result = NULL;
+	int r = remote_address(call, NULL, &result);
+
+	return r == 0 ? print(call, result) : r;
+}
+
 static const struct command_option start_options[] = {
     {"set", 'c', "NAME=VALUE", "a setting of the server, for this start; may be repeated"},
     {"port", 'p', "PORT", "listen there, now and from now on (default: a free one, kept)"},
@@ -190,6 +199,7 @@ const struct command cmd_start = {
     .operands = "branch",
     .pins = true,
     .run = run_start,
+    .run_remote = run_start_remote,
 };
 
 /* --- stop --- */

@@ -11,6 +11,7 @@
 #include "tools/cli/commands.h"
 #include "tools/cli/parse.h"
 #include "tools/pg/pgbranch.h"
+#include "tools/remote/remote.h"
 #include "tools/serve/client.h"
 
 /* --- url --- */
@@ -102,6 +103,8 @@ static int run_url(struct command_call *call)
 		return command_usage(call, "--format takes " PGURL_FORMATS ", not '%s'", word);
 	if (word && call->out.format != OUTPUT_TABLE)
 		return command_usage(call, "--format and -o exclude each other");
+	if (command_option(call, "tunnel"))
+		return command_usage(call, "--tunnel needs --host");
 	r = find_addressed(call, &b);
 	if (r < 0)
 		return r;
@@ -114,6 +117,56 @@ static int run_url(struct command_call *call)
 	r = output_print(&call->out, result, &spec);
 	json_decref(result);
 	return r < 0 ? cow_fail(&call->error, r, "cannot print: %s", strerror(-r)) : 0;
+}
+
+/* --- url on another machine --- */
+
+/* How long a tunnel stays that was asked for. */
+static cow_errno tunnel_seconds(struct command_call *call, unsigned *ret)
+{
+	uint64_t ms = 0;
+	cow_errno r = parse_duration(command_option(call, "tunnel"), &ms, &call->error);
+
+	if (r == 0 && (ms < 1000 || ms > UINT64_C(7) * 86400 * 1000))
+		r = command_usage(call, "--tunnel takes a time from 1s to 7d");
+	*ret = (unsigned)(ms / 1000);
+	return r;
+}
+
+/* Rewritten here, so only what is rewritten can be had. */
+static cow_errno check_remote(struct command_call *call)
+{
+	static const char *const names[] = {"format", "socket", "connect-timeout"};
+
+	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+		if (command_option(call, names[k]))
+			return command_usage(call, "--%s cannot be used with --host", names[k]);
+	return 0;
+}
+
+static int run_url_remote(struct command_call *call)
+{
+	json_t *result = NULL;
+	unsigned seconds = 0;
+	bool tunnel = command_option(call, "tunnel");
+	int r = check_remote(call), port = 0;
+
+	if (r == 0 && tunnel)
+		r = tunnel_seconds(call, &seconds);
+	if (r == 0)
+		r = remote_address(call, "tunnel", &result);
+	if (r == 0 && tunnel)
+		r = remote_tunnel_leave(
+		    call, (int)json_integer_value(json_object_get(result, "port")), seconds, &port);
+	if (r == 0 && tunnel)
+		remote_address_set(result, "127.0.0.1", port);
+	if (r == 0 && call->out.format == OUTPUT_TABLE)
+		fprintf(call->out.out, "%s\n",
+			json_string_value(json_object_get(result, "connection_uri")));
+	else if (r == 0 && (r = output_print(&call->out, result, &spec)) < 0)
+		cow_fail(&call->error, r, "cannot print: %s", strerror(-r));
+	json_decref(result);
+	return r;
 }
 
 #define ADDRESS_OPTIONS                                                                            \
@@ -129,6 +182,7 @@ static const struct command_option url_options[] = {
     ADDRESS_OPTIONS,
     {"socket", 0, NULL, "the directory of its sockets instead of its TCP address"},
     {"connect-timeout", 0, "SECONDS", "how long a client waits (default: 30 behind cowfs serve)"},
+    {"tunnel", 0, "TIME", "with --host: an address here, that leads there for so long"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -142,7 +196,8 @@ const struct command cmd_url = {
 	"service "
 	"for\npg_service.conf (psql service=BRANCH), dsn for libpq. A URI has a time-out only with "
 	"--connect-timeout,\nbecause not every driver knows it there. With -o env: DATABASE_URL, "
-	"PGHOST, PGPORT, PGUSER and\nPGDATABASE.",
+	"PGHOST, PGPORT, PGUSER and\nPGDATABASE. With --host it has the name of the server, "
+	"which has to listen there (cowfs serve\n--listen); --tunnel needs nothing but ssh.",
     .example = "cowfs url feature/add-orgs\n"
 	       "cowfs url feature/add-orgs --format jdbc --dbname shop\n"
 	       "cowfs url feature/add-orgs --format service >> ~/.pg_service.conf",
@@ -151,6 +206,7 @@ const struct command cmd_url = {
     .operands = "branch",
     .pins = true,
     .run = run_url,
+    .run_remote = run_url_remote,
 };
 
 /* --- psql --- */

@@ -13,6 +13,7 @@
 #include "tools/cli/complete.h"
 #include "tools/cli/exitcode.h"
 #include "tools/cli/parse.h"
+#include "tools/remote/remote.h"
 
 /* --- what commands ask their call --- */
 
@@ -242,7 +243,9 @@ static int dispatch(struct command_call *call, int argc, char **argv)
 	if (r < 0 || answer_help(call, g))
 		return r;
 	r = command_apply_globals(call);
-	return r < 0 ? r : call->command->run(call);
+	if (r < 0 || !call->host)
+		return r < 0 ? r : call->command->run(call);
+	return call->command->run_remote ? call->command->run_remote(call) : remote_run(call);
 }
 
 int command_main(int argc, char **argv)

@@ -39,11 +39,14 @@ struct command {
 	bool takes_tail;        /* what follows "--" goes to somebody else */
 	/* 0; -errno with the reason in call->error; or a positive exit status to pass on. */
 	int (*run)(struct command_call *call);
+	/* With --host; NULL = the same command there, and nothing else (remote/remote.h). */
+	int (*run_remote)(struct command_call *call);
 };
 
 struct command_call {
 	const struct command *command;
 	const char *store; /* --store or COWFS_STORE; NULL = not given */
+	const char *host;  /* --host or COWFS_HOST: the machine with the store; NULL = this one */
 	struct output out; /* as asked for by -o, -q, --no-header, --bytes */
 	bool color;        /* may errors and tables use colour */
 	int argc;          /* operands */

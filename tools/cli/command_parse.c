@@ -17,6 +17,7 @@
 
 const struct command_option command_global_options[] = {
     {"store", 'S', "DIR", "the store (default: the environment variable COWFS_STORE)"},
+    {"host", 0, "USER@SERVER", "run it there, over ssh (default: COWFS_HOST; '' = here)"},
     {"output", 'o', "FORMAT", "table, json, yaml, env or tsv (default: table)"},
     {"quiet", 'q', NULL, "only names on stdout, no progress on stderr"},
     {"no-header", 0, NULL, "tables and tsv without their first line"},
@@ -290,11 +291,19 @@ int command_apply_globals(struct command_call *call)
 				     "unknown output format '%s'; known are table, json, yaml, "
 				     "env and tsv",
 				     format);
+	call->host = command_option(call, "host");
+	if (!call->host)
+		call->host = getenv("COWFS_HOST");
+	if (call->host && !*call->host)
+		call->host = NULL;
 	call->store = command_option(call, "store");
 	if (!call->store)
 		call->store = getenv("COWFS_STORE");
+	/* A store that this directory is pinned to is one of this machine. */
+	if (call->host && call->store && !*call->store)
+		call->store = NULL;
 	/* A file that does not count is a reason to fail only where its branch is wanted. */
-	if (!call->store || !*call->store) {
+	if (!call->host && (!call->store || !*call->store)) {
 		struct cow_error before = call->error;
 
 		find_pinned(call);

@@ -8,6 +8,8 @@ const struct command_group command_groups[] = {
     {"snapshot", "snapshots", "Snapshots"},
     {"pool", "pools", "Pools of branches"},
     {"golden", NULL, "The golden image: one masked copy of production"},
+    {"schema", NULL, "Schemas"},
+    {"ci", NULL, "Continuous integration"},
     {0},
 };
 
@@ -64,5 +66,7 @@ const struct command *const command_table[] = {
     &cmd_golden_show,
     &cmd_golden_preview,
     &cmd_golden_refresh,
+    &cmd_schema_diff,
+    &cmd_ci_sweep,
     NULL,
 };

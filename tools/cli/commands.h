@@ -33,4 +33,6 @@ extern const struct command cmd_pool_create, cmd_pool_list, cmd_pool_get, cmd_po
 extern const struct command cmd_pool_delete;
 extern const struct command cmd_checkout, cmd_completion, cmd_top;
 extern const struct command cmd_golden_preview, cmd_golden_refresh;
+extern const struct command cmd_schema_diff;
+extern const struct command cmd_ci_sweep;
 extern const struct command cmd_help;

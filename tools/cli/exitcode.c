@@ -15,6 +15,8 @@ const struct exitcode_row exitcode_table[] = {
     {EXITCODE_TIMEOUT, "timeout", "did not finish in time"},
     {EXITCODE_UNREACHABLE, "unreachable", "the daemon cannot be reached or went away"},
     {EXITCODE_INTEGRITY, "integrity", "damaged data, an input/output error or a poisoned branch"},
+    {EXITCODE_FINDING, "finding",
+     "done, and what was asked for was found: a difference, a limit passed"},
     {EXITCODE_INTERRUPTED, "interrupted", "interrupted (SIGINT)"},
     {0, NULL, NULL},
 };

@@ -70,6 +70,6 @@ cow_errno cow_pg_fork_change(const struct pg_address *at, struct pg_fork_change 
 			     json_t **passwords, struct cow_error *e);
 
 /* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
- * its server for that time when it does not run. On failure nothing of the file has happened, and
- * the reason is in call->error. (pgseed.c) */
+ * its server for that time when it does not run. "-" is stdin. On failure nothing of the file has
+ * happened, and the reason is in call->error. (pgseed.c) */
 cow_errno pg_seed(struct command_call *call, const char *branch, const char *file);

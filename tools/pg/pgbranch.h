@@ -33,7 +33,7 @@ struct pgbranch {
 	/* Behind the proxy: listens where only cowfs serve connects to. `host` and `socket_dir` are
 	 * where clients connect to: the proxy, or the server itself when no proxy runs any more. */
 	bool served;
-	char host[64];
+	char host[256];
 	struct pgstate state;
 };
 

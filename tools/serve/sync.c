@@ -105,7 +105,6 @@ static void apply_branch(struct serve *s, const json_t *described)
 	apply_settings(b, settings);
 	if (fresh)
 		take_over(b, described);
-	serve_listen_branch(b);
 }
 
 static void apply(struct serve *s, const json_t *result)
@@ -125,6 +124,9 @@ static void apply(struct serve *s, const json_t *result)
 	json_decref(s->pools);
 	s->pools = json_incref(json_object_get(result, "pools"));
 	serve_pools_keep(s);
+	/* Last: the port of a renamed branch belonged to one of those that went. */
+	TAILQ_FOREACH (b, &s->branches, link)
+		serve_listen_branch(b);
 }
 
 static void answer(struct serve *s)
