@@ -1,5 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# long: two runs out of about ten ended with "reads of bank hang" (ext4 and XFS), and the cause is not known yet
+# timeout 900
 # The host's file system of the store (a loop device of 1 GB) fills up while a bulk load and pgbench run on two branches,
 # with an oracle of acknowledged commits. Then: writes wait, reads and deletes go on, room makes the waiting go on at once,
 # no acknowledged commit is lost, no server PANICs, every branch starts again; also when the daemon is killed while the disk
@@ -8,7 +10,6 @@
 #   tests/crash/full-disk.sh [--fs ext4|xfs|both] [--rounds N] [--all]
 #
 # Default: ext4, one round of the first part. --all (COWFS_LONG: with both, and 3 rounds): write-through, fail and the map too.
-# timeout 900
 . "$(dirname "$0")/../lib/lib.sh"
 requires fuse root postgres cowfs losetup mkfs.ext4
 kinds=ext4 rounds=1 all=
