@@ -20,7 +20,9 @@ sql "$T/prod" "CREATE TABLE people (id int, name text, email text, phone text, n
 	ALTER TABLE people ADD PRIMARY KEY (id); CREATE UNIQUE INDEX ON people (email);
 	CREATE TABLE orders (id bigint, person int, cents int, comment text);
 	INSERT INTO orders SELECT i, 1 + i % $people, i % 10000, 'please ring twice ' || i FROM generate_series(1, $people * 2) i;
-	ALTER TABLE orders ADD PRIMARY KEY (id); ALTER TABLE orders ADD FOREIGN KEY (person) REFERENCES people; VACUUM ANALYZE; CHECKPOINT" shop >&2
+	ALTER TABLE orders ADD PRIMARY KEY (id); ALTER TABLE orders ADD FOREIGN KEY (person) REFERENCES people;" shop >&2
+sql "$T/prod" "VACUUM ANALYZE" shop
+sql "$T/prod" CHECKPOINT
 size=$(sql "$T/prod" "SELECT pg_size_pretty(pg_database_size('shop'))")
 store_new
 mount_store
@@ -31,7 +33,7 @@ KEEP people (id); MASK people.name WITH name; MASK people.email WITH email; MASK
 MASK people.born WITH shift(30, id);
 KEEP orders (id, person, cents); MASK orders.comment WITH text;
 SQL
-taken() { sync; du -s --block-size=1 "$COWFS_STORE/ext" "$COWFS_STORE/base" 2>/dev/null | awk '{ n += $1 } END { printf "%d", n / 1048576 }'; }
+taken() { sync; { du -s --block-size=1 "$COWFS_STORE"/{ext,base} 2>/dev/null || true; } | awk '{ n += $1 } END { printf "%d", n / 1048576 }'; }
 refresh() { # refresh WHAT
 	local before began=$EPOCHREALTIME
 	before=$(taken)
@@ -40,5 +42,6 @@ refresh() { # refresh WHAT
 	sed 's/^golden: /  /' "$T/log"
 }
 refresh "all new"
-sql "$T/prod" "UPDATE people SET note = note || 'changed' WHERE id % 50 = 0; UPDATE orders SET comment = 'changed ' || id WHERE id % 50 = 0; CHECKPOINT" shop
+sql "$T/prod" "UPDATE people SET note = note || 'changed' WHERE id % 50 = 0; UPDATE orders SET comment = 'changed ' || id WHERE id % 50 = 0" shop
+sql "$T/prod" CHECKPOINT
 refresh "2 % changed"
