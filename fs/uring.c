@@ -97,8 +97,8 @@ struct cow_ring *cow_ring_of_thread(void)
 }
 
 /* libfuse ties each of these threads to its processor. A durable write then waits for that one to
- * wake up, though the disk's interrupt comes to another: on a machine at rest that is half of its
- * time. */
+ * wake up, though the disk's interrupt comes to another: on a machine at rest a third of its time.
+ */
 static void leave_processor(void)
 {
 	cpu_set_t all;

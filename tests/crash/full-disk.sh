@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# long: two runs out of about ten ended with "reads of bank hang" (ext4 and XFS), and the cause is not known yet
+# long: about three runs out of ten hung ("reads of bank hang", of bulk; ext4 and XFS), and the cause is not known yet
 # timeout 900
 # The host's file system of the store (a loop device of 1 GB) fills up while a bulk load and pgbench run on two branches,
 # with an oracle of acknowledged commits. Then: writes wait, reads and deletes go on, room makes the waiting go on at once,
