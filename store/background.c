@@ -67,35 +67,57 @@ static struct cow_live *live_of(struct cow_store *s, struct cow_point at)
 	return l;
 }
 
+/* Punches what lies between the blocks of `src`, a chunk at a time. */
+struct gap {
+	int fd;
+	uint64_t start, end; /* blocks */
+};
+
+static void punch_to(struct gap *g, uint64_t block)
+{
+	if (block > g->start)
+		cow_os_punch(g->fd, g->start * COW_BLOCK, (block - g->start) * COW_BLOCK);
+	g->start = block + 1;
+}
+
+/* A chunk that cannot be read keeps all of its blocks. map held. */
+static void punch_around(struct gap *g, struct cow_inode *i, uint64_t chunk, uint16_t src)
+{
+	uint64_t first = chunk * COW_CHUNK_BLOCKS;
+	uint64_t end = COW_MIN(first + COW_CHUNK_BLOCKS, g->end);
+	struct cow_chunk *c = NULL;
+	bool known = cow_chunk_get(i, chunk, &c) == 0;
+
+	for (uint64_t b = COW_MAX(first, g->start); b < end; b++)
+		if (!known || cow_chunk_src(c, (uint32_t)(b - first)) == src)
+			punch_to(g, b);
+}
+
 /* Punch what the head still does not own: a block written again in the meantime stays (rule 2). */
 static cow_errno punch_unowned(struct cow_inode *i, const struct cow_trim *t)
 {
 	struct cow_extents *x = i->live->s->extents;
+	struct gap g = {.start = t->first, .end = t->first + t->blocks};
+	CLEANUP_FREE uint64_t *list = NULL;
 	struct cow_extent *file;
-	uint64_t start = t->first;
+	size_t n = 0;
 	uint16_t src;
-	int fd;
+	cow_errno r;
 	WITH_SHARED(&i->live->freeze);
+	WITH_SHARED(&i->io);
 	WITH_LOCK(&i->own); /* over the punch: that is the recheck under the block lock */
 	CLEANUP(cow_cleanup_mutex) pthread_mutex_t *map = cow_lock(&i->map);
 
 	if (cow_head(i->live) != t->at.epoch || cow_source_add(i, t->at, &src) < 0)
 		return 0; /* sealed meanwhile: gc knows what of it is needed */
 	file = i->sources[src - COW_SRC_FIRST].x;
-	if ((fd = cow_extent_pin(x, file, true)) < 0)
-		return fd;
-	for (uint64_t b = t->first; b <= t->first + t->blocks; b++) {
-		struct cow_chunk *c = NULL;
-		bool keep = b == t->first + t->blocks ||
-			    cow_chunk_get(i, b / COW_CHUNK_BLOCKS, &c) < 0 ||
-			    cow_chunk_src(c, (uint32_t)(b % COW_CHUNK_BLOCKS)) == src;
-
-		if (!keep)
-			continue;
-		if (b > start)
-			cow_os_punch(fd, start * COW_BLOCK, (b - start) * COW_BLOCK);
-		start = b + 1;
-	}
+	if ((r = cow_chunks_list_own(i, g.start / COW_CHUNK_BLOCKS, &list, &n)) < 0)
+		return r;
+	if ((g.fd = cow_extent_pin(x, file, true)) < 0)
+		return g.fd;
+	for (size_t k = 0; k < n && list[k] * COW_CHUNK_BLOCKS < g.end; k++)
+		punch_around(&g, i, list[k], src);
+	punch_to(&g, g.end);
 	cow_extent_unpin(x, file);
 	return 0;
 }

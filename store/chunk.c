@@ -388,26 +388,39 @@ static int by_number(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-uint64_t cow_chunks_own(struct cow_inode *i)
+/* In this order: what a commit writes out meanwhile may be evicted, but then it has a record. */
+cow_errno cow_chunks_list_own(struct cow_inode *i, uint64_t first, uint64_t **ret, size_t *ret_n)
 {
 	struct chunk_list l = {0};
-	struct cow_chunk *c;
-	uint64_t count = 0, last = UINT64_MAX;
-	cow_errno r = list_chunks(i, 0, 1, &l);
+	size_t n = 0;
+	cow_errno r = 0;
 
-	/* What is not in the map is in memory and dirty, so it stays there. */
-	for (uint64_t n = 0; r == 0 && n < i->n_chunks; n++)
-		count += i->chunks[n] && i->chunks[n]->dirty ? own_of(i, i->chunks[n]) : 0;
+	for (uint64_t c = first; r == 0 && c < i->n_chunks; c++)
+		if (i->chunks[c])
+			r = list_add(&l, c);
+	if (r == 0)
+		r = list_chunks(i, first, 1, &l);
 	if (l.n)
 		qsort(l.at, l.n, sizeof(*l.at), by_number);
-	for (size_t k = 0; r == 0 && k < l.n; k++) {
-		if (l.at[k] == last)
-			continue;
-		last = l.at[k];
-		if ((r = cow_chunk_get(i, last, &c)) == 0 && !c->dirty)
+	for (size_t k = 0; k < l.n; k++)
+		if (n == 0 || l.at[k] != l.at[n - 1])
+			l.at[n++] = l.at[k];
+	*ret = l.at;
+	*ret_n = n;
+	return r;
+}
+
+uint64_t cow_chunks_own(struct cow_inode *i)
+{
+	CLEANUP_FREE uint64_t *list = NULL;
+	struct cow_chunk *c;
+	uint64_t count = 0;
+	size_t n = 0;
+	cow_errno r = cow_chunks_list_own(i, 0, &list, &n);
+
+	for (size_t k = 0; r == 0 && k < n; k++)
+		if ((r = cow_chunk_get(i, list[k], &c)) == 0)
 			count += own_of(i, c);
-	}
-	free(l.at);
 	return count;
 }
 

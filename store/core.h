@@ -297,6 +297,10 @@ void cow_chunk_put_record(struct cow_inode *i, uint64_t chunk, const struct cow_
 /* Everything at or past `block` is gone: dirties what the own lineage has there. */
 cow_errno cow_chunks_cut(struct cow_inode *i, uint64_t block);
 void cow_chunks_free(struct cow_inode *i);
+/* Chunks at or past `first` in which the own lineage may have blocks: in order, each once; the
+ * caller frees the list (after an error too). Its length goes by what is in the file, not by how
+ * long the file is. While io is held, and own or nobody else who writes, no other chunk has any. */
+cow_errno cow_chunks_list_own(struct cow_inode *i, uint64_t first, uint64_t **ret, size_t *ret_n);
 /* Blocks of the file that the own lineage has; loads what it has to. */
 uint64_t cow_chunks_own(struct cow_inode *i);
 void cow_chunks_evict(struct cow_store *s); /* until the cache is within bounds */
