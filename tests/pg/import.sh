@@ -41,6 +41,7 @@ as_pg "$PGBIN/pg_basebackup" -h "$(pg_sock "$T/a")" -D "$T/standby" -c fast -R -
 sql "$T/a" 'insert into x select generate_series(2001, 3000)'
 pg_start "$T/standby" -c max_prepared_transactions=7 -c max_connections=60
 eventually 20 bash -c "[ \"\$(psql -XAt -h '$(pg_sock "$T/standby")' -U postgres -c 'select count(*) from x')\" = 2000 ]"
+as_pg "$PGBIN/pg_basebackup" -h "$(pg_sock "$T/standby")" -D "$T/of-standby" -c fast -T "$T/standby.ts=$T/of-standby.ts"
 pg_stop "$T/standby"
 pg_stop "$T/a"
 
@@ -70,11 +71,14 @@ for from in plain tar.d; do
 	same "$(ask "backup/$from" 'select count(*) from x')" 1000 "rows of the backup $from"
 	cowfs stop "backup/$from" >&2
 done
-cowfs import "$T/standby" standby >&2
-cowfs start standby >&2
-same "$(ask standby 'select pg_is_in_recovery()')" f "a fork of a standby is a server of its own"
-same "$(ask standby 'select count(*) from x')" 2000 "rows of the standby"
-cowfs stop standby >&2
+note "a standby, and a base backup that was taken from one while it ran"
+for from in standby of-standby; do
+	cowfs import "$T/$from" "$from" >&2
+	cowfs start "$from" >&2
+	same "$(ask "$from" 'select pg_is_in_recovery()')" f "$from is a server of its own"
+	same "$(ask "$from" 'select count(*) from x')" 2000 "rows of $from"
+	cowfs stop "$from" >&2
+done
 
 note "Debian: the configuration is elsewhere"
 pg_init "$T/deb"
