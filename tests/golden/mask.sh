@@ -141,6 +141,8 @@ check "users WHERE code IS NOT NULL" "code ~ '^[A-Z]{2}-[0-9]{4}$'"
 check "users WHERE salary IS NOT NULL" "salary BETWEEN 800 AND 3700"
 check "users WHERE tags IS NOT NULL" "cardinality(tags) = 3 AND tags[2] IS NULL AND length(tags[3]) = 1"
 check "users WHERE payload IS NOT NULL" "payload ?& ARRAY['mail', 'n', 'deep'] AND payload->>'mail' LIKE '%@test.example' AND payload->'deep'->1 = 'true'"
+# No run of digits that could be a card.
+check "users WHERE avatar IS NOT NULL" "encode(avatar, 'hex') ~ '^[0-9a-f]{32}$' AND encode(avatar, 'hex') !~ '[0-9]{8}'"
 check users "at IS NULL"
 check "users WHERE ip IS NOT NULL" "ip << '10.0.0.0/8'"
 same "$(sql "$T/db" "SELECT tgenabled FROM pg_trigger WHERE tgname = 'always'" shop)" A
