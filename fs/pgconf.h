@@ -27,6 +27,9 @@ struct cow_pgfork_policy {
 	bool keep_subscriptions;
 	bool keep_workers;   /* scheduled jobs, and libraries whose workers talk to others */
 	bool keep_passwords; /* of foreign servers, user mappings, dblink */
+	/* Not about reaching out, but about who gets in. */
+	bool replace_role_passwords;
+	bool lock_superusers;
 };
 
 struct cow_pgconf_row {

@@ -14,7 +14,8 @@
 #include "tools/cli/branch_columns.h"
 #include "tools/daemon/branch_settings.h"
 #include "tools/pg/pg.h"
-#include "tools/pg/pgbranch.h"
+#include "tools/daemon/fork_policy.h"
+#include "tools/pg/pgpasswords.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
 #include "tools/remote/remote.h"
@@ -111,21 +112,20 @@ static int create_from_pool(struct command_call *call, const char *pool)
 	return r;
 }
 
-/* When asked for, or by the policy of the branch: into result.passwords. */
-static cow_errno replace_passwords(struct command_call *call, json_t *result)
+/* By the policy of the branch: into result.passwords. */
+static cow_errno make_passwords(struct command_call *call, json_t *result)
 {
-	const json_t *policy = json_object_get(json_object_get(result, "settings"), "fork");
-	const char *word = json_string_value(json_object_get(policy, "role_passwords"));
+	const json_t *words = json_object_get(json_object_get(result, "settings"), "fork");
+	const struct cow_pgfork_policy policy = fork_policy_parse(words);
 	json_t *passwords = NULL;
 	cow_errno r;
 
-	if (command_option(call, "empty") ||
-	    (!command_option(call, "reset-passwords") && !(word && strcmp(word, "replaced") == 0)))
+	if (command_option(call, "empty") || !pgpasswords_wanted(&policy))
 		return 0;
-	r = pgbranch_reset_passwords(call, call->argv[0], &passwords);
+	r = pgpasswords_make(call, call->argv[0], &passwords);
 	if (r < 0)
-		return cow_wrap(&call->error, r,
-				"%s was made, but its roles have the old passwords", call->argv[0]);
+		return cow_wrap(&call->error, r, "%s was made, but nobody has a password for it",
+				call->argv[0]);
 	json_object_set_new(result, "passwords", passwords);
 	return 0;
 }
@@ -170,7 +170,7 @@ static int create_run(struct command_call *call)
 	r = command_ask(call, "branch.create", args, &result);
 	/* Before cowfs serve knows the branch: nobody gets in with an old password. */
 	if (r == 0 && json_is_true(json_object_get(result, "created")))
-		r = replace_passwords(call, result);
+		r = make_passwords(call, result);
 	if (r == 0)
 		serve_nudge(call->store);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
@@ -202,10 +202,10 @@ static const struct command_option create_options[] = {
     {"empty", 0, NULL, "start from nothing: a base of its own"},
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
-    {"reset-passwords", 0, NULL, "give every role a new password, and print them, once"},
     {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction; - = stdin"},
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
+    BRANCH_SETTINGS_ROLES,
     BRANCH_SETTINGS_FORK,
     {0},
 };
@@ -214,8 +214,9 @@ const struct command cmd_branch_create = {
     .group = "branch",
     .name = "create",
     .summary = "make a branch, whatever the size of its parent",
-    .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
-	     "[--seed FILE.sql] [--ttl TIME] [--reset-passwords] [--fork KEY=WORD]...",
+    .usage =
+	"NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
+	"[--seed FILE.sql] [--ttl TIME] [--restricted] [--reset-passwords] [--fork KEY=WORD]...",
     .detail =
 	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
 	"parent\nof the default branch. P may be running: the branch is what a power loss at "
@@ -225,7 +226,12 @@ const struct command cmd_branch_create = {
 	"of replication\nare off, and passwords of foreign servers are removed. --fork, or the "
 	"section [fork] of\nSTORE/cowfs.conf for all later branches, changes that: "
 	"subscriptions=disabled|kept,\nworkers=off|kept, foreign_passwords=removed|kept, "
-	"role_passwords=kept|replaced.",
+	"role_passwords=kept|replaced, superusers=kept|locked.\n\n"
+	"Locked superusers (--restricted) come in only as the user of this machine who owns the "
+	"files;\nclients use the role \"restricted\", which owns what they owned and may what "
+	"every "
+	"other role may,\nbut run no programs and read no files of the machine. Passwords that are "
+	"made here stay the\nsame over reset and restore.",
     .example = "cowfs branch create feature/add-orgs --parent main",
     .options = create_options,
     .min_args = 1,

@@ -24,10 +24,12 @@ static json_t *settings_json(const struct cow_branch_info *b)
 {
 	json_t *v = b->settings ? json_loads(b->settings, 0, NULL) : NULL;
 
-	if (json_is_object(v))
-		return v;
-	json_decref(v);
-	return json_object();
+	if (!json_is_object(v)) {
+		json_decref(v);
+		v = json_object();
+	}
+	json_object_del(v, "verifiers"); /* for nobody but its own first start: server.verifiers */
+	return v;
 }
 
 static json_t *labels_json(const struct cow_branch_info *b, bool protected, bool private)

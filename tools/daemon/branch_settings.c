@@ -221,5 +221,9 @@ json_t *branch_settings_fork(const struct command_call *call)
 
 	for (size_t k = 0; (text = command_option_nth(call, "fork", k)); k++)
 		json_array_append_new(all, json_string(text));
+	if (command_option(call, "reset-passwords"))
+		json_array_append_new(all, json_string("role_passwords=replaced"));
+	if (command_option(call, "restricted"))
+		json_array_append_new(all, json_string("superusers=locked"));
 	return all;
 }

@@ -30,12 +30,21 @@
 		"quota", 0, "SIZE", "most it may have of its own, like 10G; or none"               \
 	}
 
+/* Two words of --fork with names of their own. */
+#define BRANCH_SETTINGS_ROLES                                                                      \
+	{"reset-passwords", 0, NULL, "every role has a new password here; printed, once"},         \
+	{                                                                                          \
+		"restricted", 0, NULL,                                                             \
+		    "no superusers: clients use the role \"restricted\", its password is printed"  \
+	}
+
 #define BRANCH_SETTINGS_FORK                                                                       \
 	{                                                                                          \
 		"fork", 0, "KEY=WORD", "what it may keep: subscriptions, workers, ...; repeatable" \
 	}
 
-/* The values of --fork, for the key "fork" of a verb; an empty array when there are none. */
+/* The values of --fork and of its two other names, for the key "fork" of a verb; an empty array
+ * when there are none. */
 json_t *branch_settings_fork(const struct command_call *call);
 
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */

@@ -32,7 +32,7 @@ static const struct {
     {"serve", "listen port tls_cert tls_key suspend_timeout suspend_idle_sessions max_running "
 	      "max_connections max_starts wait sweep_interval sweep_max leave_running log_level"},
     {"golden", "config"},
-    {"fork", "subscriptions workers foreign_passwords role_passwords"},
+    {"fork", "subscriptions workers foreign_passwords role_passwords superusers"},
 };
 
 static bool is_word(const char *words, const char *word)

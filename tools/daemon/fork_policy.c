@@ -9,21 +9,20 @@
 #define SECTION "fork"
 
 static const struct {
-	const char *key, *safe, *other;
+	const char *key, *standard, *other;
 } words[] = {
-    {"subscriptions", "disabled", "kept"},
-    {"workers", "off", "kept"},
-    {"foreign_passwords", "removed", "kept"},
-    {"role_passwords", "kept", "replaced"},
+    {"subscriptions", "disabled", "kept"},    {"workers", "off", "kept"},
+    {"foreign_passwords", "removed", "kept"}, {"role_passwords", "kept", "replaced"},
+    {"superusers", "kept", "locked"},
 };
 #define WORDS (sizeof(words) / sizeof(words[0]))
 
 /* Borrowed from the table; NULL = no such word. */
 static const char *known(size_t k, const char *word)
 {
-	return strcmp(word, words[k].safe) == 0    ? words[k].safe
-	       : strcmp(word, words[k].other) == 0 ? words[k].other
-						   : NULL;
+	return strcmp(word, words[k].standard) == 0 ? words[k].standard
+	       : strcmp(word, words[k].other) == 0  ? words[k].other
+						    : NULL;
 }
 
 cow_errno fork_policy_configured(const char *store, json_t **ret, struct cow_error *e)
@@ -34,14 +33,14 @@ cow_errno fork_policy_configured(const char *store, json_t **ret, struct cow_err
 
 	for (size_t k = 0; r == 0 && k < WORDS; k++) {
 		const char *given = config_get(c, SECTION, words[k].key);
-		const char *word = given ? known(k, given) : words[k].safe;
+		const char *word = given ? known(k, given) : words[k].standard;
 
 		if (word)
 			json_object_set_new(o, words[k].key, json_string(word));
 		else
 			r = cow_fail(e, -EINVAL,
 				     "%s/cowfs.conf: [" SECTION "] %s is %s or %s, not '%s'", store,
-				     words[k].key, words[k].safe, words[k].other, given);
+				     words[k].key, words[k].standard, words[k].other, given);
 	}
 	config_free(c);
 	if (r == 0)
@@ -65,22 +64,29 @@ cow_errno fork_policy_set(json_t *policy, const char *text, struct cow_error *e)
 	cow_fail(e, -EINVAL, "--fork does not take '%s'", text);
 	return cow_hint(e, -EINVAL,
 			"It takes subscriptions=disabled|kept, workers=off|kept, "
-			"foreign_passwords=removed|kept, role_passwords=kept|replaced.");
+			"foreign_passwords=removed|kept, role_passwords=kept|replaced, "
+			"superusers=kept|locked.");
+}
+
+/* Has the policy the word that is not the standard one? */
+static bool is_other(const json_t *policy, const char *key)
+{
+	const char *text = json_string_value(json_object_get(policy, key));
+
+	for (size_t k = 0; text && k < WORDS; k++)
+		if (strcmp(words[k].key, key) == 0)
+			return strcmp(text, words[k].other) == 0;
+	return false;
 }
 
 struct cow_pgfork_policy fork_policy_parse(const json_t *policy)
 {
-	const char *text[WORDS];
-
-	for (size_t k = 0; k < WORDS; k++) {
-		text[k] = json_string_value(json_object_get(policy, words[k].key));
-		if (!text[k])
-			text[k] = words[k].safe;
-	}
 	return (struct cow_pgfork_policy){
-	    .keep_subscriptions = strcmp(text[0], "kept") == 0,
-	    .keep_workers = strcmp(text[1], "kept") == 0,
-	    .keep_passwords = strcmp(text[2], "kept") == 0,
+	    .keep_subscriptions = is_other(policy, "subscriptions"),
+	    .keep_workers = is_other(policy, "workers"),
+	    .keep_passwords = is_other(policy, "foreign_passwords"),
+	    .replace_role_passwords = is_other(policy, "role_passwords"),
+	    .lock_superusers = is_other(policy, "superusers"),
 	};
 }
 

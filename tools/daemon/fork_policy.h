@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* fork_policy: what a fork may keep of what reaches out of it: the section [fork] of cowfs.conf.
+/* fork_policy: what a fork may keep of what reaches out of it, and who gets into it: the section
+ * [fork] of cowfs.conf.
  *
  * A branch gets the policy of the configuration when it is made, and keeps it in its settings
  * ("fork"), where branch get shows it; a later change of the file is for later branches. */
@@ -9,10 +10,11 @@
 #include "fs/pgconf.h"
 
 /* Words of the policy: {subscriptions: disabled|kept, workers: off|kept, foreign_passwords:
- * removed|kept, role_passwords: kept|replaced}. */
+ * removed|kept, role_passwords: kept|replaced, superusers: kept|locked}; the first of each where
+ * nothing was said. */
 
-/* The words as the configuration of this store has them, the safe ones where it is silent. *ret is
- * a new object. -EINVAL a word that is none; the reason names file and key. */
+/* The words as the configuration of this store has them, the standard ones where it is silent. *ret
+ * is a new object. -EINVAL a word that is none; the reason names file and key. */
 cow_errno fork_policy_configured(const char *store, json_t **ret, struct cow_error *e);
 
 /* Change words: "KEY=WORD", as --fork has it. -EINVAL, the reason lists what there is. */

@@ -428,6 +428,7 @@ static cow_errno change_policy(struct engine *g, json_t *merged, const json_t *a
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	json_t *change = json_object_get(args, "set"), *merged, *v;
+	struct cow_branch_info b = {0};
 	const char *name;
 	char *text;
 	cow_errno r = engine_text(args, "name", &name, e);
@@ -437,10 +438,16 @@ static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, st
 	if (r == 0 && (v = json_object_get(change, "quota_bytes")))
 		r = cow_branch_set_quota(g->store, name, (uint64_t)json_integer_value(v), e);
 	if (r == 0)
-		r = answer_branch(g, name, ret, e);
+		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
-	merged = json_object_get(*ret, "settings");
+	/* What nobody is shown stays in it. */
+	merged = json_loads(b.settings ? b.settings : "{}", 0, NULL);
+	cow_branch_info_release(&b);
+	if (!json_is_object(merged)) {
+		json_decref(merged);
+		merged = json_object();
+	}
 	merge(merged, change);
 	json_object_del(merged, "quota_bytes"); /* the store's own */
 	r = check_own(merged, e);
@@ -450,8 +457,7 @@ static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, st
 	if (r == 0)
 		r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
 	free(text);
-	json_decref(*ret);
-	*ret = NULL;
+	json_decref(merged);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 

@@ -225,6 +225,37 @@ cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret
 	return r;
 }
 
+cow_errno verb_server_verifiers(struct engine *g, const json_t *args, json_t **ret,
+				struct cow_error *e)
+{
+	json_t *settings, *all = NULL, *set = json_object_get(args, "set");
+	struct cow_branch_info b = {0};
+	CLEANUP_FREE char *text = NULL;
+	const char *name;
+	cow_errno r = engine_text(args, "name", &name, e);
+
+	if (r == 0)
+		r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	settings = json_loads(b.settings ? b.settings : "{}", 0, NULL);
+	all = json_incref(json_object_get(settings, "verifiers"));
+	if (!all)
+		all = json_object();
+	if (json_object_size(set)) {
+		json_object_update(all, set);
+		json_object_set(settings, "verifiers", all);
+		text = json_dumps(settings, JSON_COMPACT);
+		r = text ? cow_branch_set_settings(g->store, b.name, text, e)
+			 : cow_fail(e, -ENOMEM, "no memory for settings");
+	}
+	json_decref(settings);
+	cow_branch_info_release(&b);
+	*ret = r == 0 ? json_pack("{s:O}", "verifiers", all) : NULL;
+	json_decref(all);
+	return r;
+}
+
 cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const char *name;

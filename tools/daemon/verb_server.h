@@ -15,5 +15,10 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret,
 cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret,
 			      struct cow_error *e);
 
+/* {name, set?: {role: verifier}} -> {verifiers}: what is kept of the passwords that the branch has
+ * for itself (pg/pgpasswords.h), with those of `set` in it from now on. */
+cow_errno verb_server_verifiers(struct engine *g, const json_t *args, json_t **ret,
+				struct cow_error *e);
+
 /* {name, wait}: whether writes of the branch wait for room on a full disk. */
 cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e);

@@ -267,5 +267,6 @@ const struct engine_verb engine_verbs_import[] = {
     {"server.place", verb_server_place, false},
     {"server.recover", verb_server_recover, false},
     {"server.room", verb_server_room, false},
+    {"server.verifiers", verb_server_verifiers, false},
     {NULL, NULL, false},
 };

@@ -22,13 +22,19 @@ void pg_clear(PGresult **r)
 	PQclear(*r);
 }
 
+/* Who owns a database chooses its search_path, and with it whose functions we, who are superusers,
+ * would run: names mean those of the system. */
+#define NAMES_OF_THE_SYSTEM "-c search_path=pg_catalog"
+
 /* Parameters as libpq takes them; `port` is written to by the call. */
 #define ADDRESS(at, port_text)                                                                     \
 	(const char *const[]){                                                                     \
-	    "host", "port", "user", "dbname", "connect_timeout", "application_name", NULL},        \
+	    "host",    "port", "user", "dbname", "connect_timeout", "application_name",            \
+	    "options", NULL},                                                                      \
 	    (const char *const[])                                                                  \
 	{                                                                                          \
-		(at)->host, port_text, (at)->user, (at)->dbname, CONNECT_TIMEOUT, "cowfs", NULL    \
+		(at)->host, port_text, (at)->user, (at)->dbname, CONNECT_TIMEOUT, "cowfs",         \
+		    NAMES_OF_THE_SYSTEM, NULL                                                      \
 	}
 
 enum pg_answer cow_pg_ping(const struct pg_address *at)

@@ -62,12 +62,11 @@ struct pg_fork_change {
 	unsigned n_subscriptions, n_servers, n_mappings; /* out: how many there were */
 };
 
-/* Over a connection of a superuser; `at->dbname` is ignored. Also gives new passwords to all roles
- * that have one, when `passwords` is not NULL: *passwords is a new object {role: password}. Doing
- * it again changes nothing more (but the passwords). -ECONNREFUSED cannot connect; -EPERM the
- * server refused, in its words. A database may have been changed when a later one failed. */
+/* Over a connection of a superuser; `at->dbname` is ignored. Doing it again changes nothing more.
+ * -ECONNREFUSED cannot connect; -EPERM the server refused, in its words. A database may have been
+ * changed when a later one failed. */
 cow_errno cow_pg_fork_change(const struct pg_address *at, struct pg_fork_change *c,
-			     json_t **passwords, struct cow_error *e);
+			     struct cow_error *e);
 
 /* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
  * its server for that time when it does not run. "-" is stdin. On failure nothing of the file has

@@ -32,6 +32,12 @@ cow_errno pg_rows(struct pg_session *s, const struct pg_query *q, pg_row_fn *eac
 cow_errno pg_run(struct pg_session *s, const char *doing, const char *sql, struct cow_error *e);
 
 cow_errno pg_dial(const struct pg_address *at, PGconn **ret, struct cow_error *e);
+/* The same as a superuser whom no setting of role or database gets in the way of: search_path is
+ * pg_catalog alone. `dbname` is a name, that of `at` is ignored. */
+cow_errno pg_dial_plain(const struct pg_address *at, const char *dbname, PGconn **ret,
+			struct cow_error *e);
+/* ... in some database: for what all share. */
+cow_errno pg_dial_shared(const struct pg_address *at, PGconn **ret, struct cow_error *e);
 /* The first line of what the server or libpq said. */
 cow_errno pg_said(struct cow_error *e, cow_errno r, const char *doing, const char *message);
 void pg_no_notice(void *arg, const PGresult *res);

@@ -23,7 +23,9 @@
 #include "tools/daemon/verb_pool.h"
 #include "tools/pg/pgbin.h"
 #include "tools/pg/pgcgroup.h"
+#include "tools/pg/pg_roles.h"
 #include "tools/pg/pgfirst.h"
+#include "tools/pg/pgpasswords.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgprofile.h"
 #include "tools/serve/client.h"
@@ -146,6 +148,7 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 		r = await_first(ret, &call->error);
 	if (r < 0)
 		return r;
+	snprintf(ret->store, sizeof(ret->store), "%s", store);
 	owner_name(st.st_uid, ret->user, sizeof(ret->user));
 	snprintf(ret->host, sizeof(ret->host), PGPLACE_PUBLIC_HOST);
 	if (ret->state.running)
@@ -278,7 +281,7 @@ static const struct pgprofile *profile_of(const struct pgbranch *b)
 	return p ? p : pgprofile_default(b->base);
 }
 
-static cow_errno ours(struct pgbranch *b, struct cow_pgconf_list *l)
+cow_errno pgbranch_settings(struct pgbranch *b, struct cow_pgconf_list *l)
 {
 	CLEANUP_FREE char *conf = read_conf(b);
 	struct cow_pgconf_facts facts = {.major = b->major,
@@ -400,7 +403,7 @@ static cow_errno make_harmless(struct pgbranch *b, const struct cow_pgconf_list 
 			       struct cow_error *e)
 {
 	struct pgfirst_report report = {0};
-	cow_errno r = pgfirst_run(b, l, &report, NULL, e);
+	cow_errno r = pgpasswords_first(b, l, &report, e);
 
 	if (r == 0 && report.subscriptions)
 		fprintf(stderr, "note: %u subscription(s) of %s were disabled\n",
@@ -411,6 +414,12 @@ static cow_errno make_harmless(struct pgbranch *b, const struct cow_pgconf_list 
 		    "note: the secrets of %u foreign server(s) and %u user mapping(s) of %s were "
 		    "removed\n",
 		    report.servers, report.mappings, b->name);
+	if (r == 0 && report.superusers)
+		fprintf(
+		    stderr,
+		    "note: the superusers of %s are locked; its clients use the role " PG_RESTRICTED
+		    "\n",
+		    b->name);
 	return r;
 }
 
@@ -420,7 +429,7 @@ static cow_errno start_with(struct pgbranch *b, const struct cow_pgconf_list *ex
 {
 	struct cow_pgconf_list l = {0};
 	bool harmless = !first, was;
-	cow_errno r = ours(b, &l);
+	cow_errno r = pgbranch_settings(b, &l);
 
 	if (r == 0 && first && pgfirst_finds_work(b)) {
 		r = make_harmless(b, &l, e);
@@ -495,43 +504,19 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 	return r;
 }
 
-cow_errno pgbranch_reset_passwords(struct command_call *call, const char *branch, json_t **ret)
-{
-	struct cow_pgconf_list l = {0};
-	struct pgfirst_report report;
-	struct pgbranch b;
-	cow_errno r = pgbranch_find(call, branch, (struct pgbranch_port){.choose = true}, &b);
-
-	if (r == 0 && b.state.running) {
-		cow_fail(&call->error, -EBUSY, "%s is running", b.name);
-		return cow_hint(&call->error, -EBUSY, "Stop it first: cowfs stop %s", b.name);
-	}
-	if (r == 0)
-		r = pgbranch_find_programs(&b, NULL, &call->error);
-	if (r == 0)
-		r = pgbranch_await_quiet(call, &b);
-	if (r < 0)
-		return r;
-	/* What was in the branch before its first start goes with it, by the same change. */
-	if (!pgfirst_is_due(&b))
-		b.policy.keep_subscriptions = b.policy.keep_passwords = true;
-	r = ours(&b, &l);
-	r = r < 0 ? cow_fail(&call->error, r, "cannot make the settings of the server")
-		  : pgfirst_run(&b, &l, &report, ret, &call->error);
-	cow_pgconf_list_release(&l);
-	if (r == 0)
-		pgfirst_done(&b);
-	return r;
-}
-
 /* --- showing --- */
+
+const char *pgbranch_user(const struct pgbranch *b)
+{
+	return b->policy.lock_superusers ? PG_RESTRICTED : b->user;
+}
 
 struct pgurl pgbranch_address(const struct pgbranch *b, const char *user, const char *dbname)
 {
 	return (struct pgurl){.name = b->name,
 			      .host = b->host,
 			      .port = b->port,
-			      .user = user ? user : b->user,
+			      .user = user ? user : pgbranch_user(b),
 			      .dbname = dbname ? dbname : "postgres"};
 }
 
@@ -556,7 +541,7 @@ json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *db
 			 json_text(b->name), "current_state", state, "pid",
 			 b->state.running ? json_integer(b->state.pid) : json_null(), "port",
 			 b->port, "connection_uri", json_text(b->port ? url : NULL), "host",
-			 b->host, "user", json_text(user ? user : b->user), "database",
+			 b->host, "user", json_text(user ? user : pgbranch_user(b)), "database",
 			 json_text(dbname ? dbname : "postgres"), "socket_dir",
 			 json_text(b->socket_dir), "data_directory", json_text(b->pgdata), "log",
 			 json_text(b->log), "version", b->major);

@@ -13,6 +13,7 @@
 #include "tools/pg/pgurl.h"
 
 struct pgbranch {
+	char store[PATH_MAX];
 	char name[COW_BRANCH_MAX + 1];
 	char pgdata[PATH_MAX];
 	char bindir[PATH_MAX]; /* "" until pgbranch_find_programs */
@@ -72,11 +73,15 @@ cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e);
 
-/* Give new passwords to the roles of a branch that does not run; *ret is a new object {role:
- * password}. Its server runs for that time, where nobody else reaches it. -EBUSY it runs. */
-cow_errno pgbranch_reset_passwords(struct command_call *call, const char *branch, json_t **ret);
+/* What cowfs says about its server before anything that a user says (fs/pgconf.h and the profile).
+ * -ENOMEM. */
+cow_errno pgbranch_settings(struct pgbranch *b, struct cow_pgconf_list *l);
 
-/* Where its clients connect to. `user`, `dbname` NULL = the owner's name, postgres. Borrows all. */
+/* The role that its clients use when they name none: the owner, or the one that is left to them
+ * (pg_roles.h). */
+const char *pgbranch_user(const struct pgbranch *b);
+
+/* Where its clients connect to. `user`, `dbname` NULL = pgbranch_user, postgres. Borrows all. */
 struct pgurl pgbranch_address(const struct pgbranch *b, const char *user, const char *dbname);
 
 /* postgresql://USER@HOST:PORT/DBNAME, percent-encoded. */
@@ -84,5 +89,5 @@ void pgbranch_url(const struct pgbranch *b, const char *user, const char *dbname
 		  size_t size);
 
 /* Keys: branch current_state pid port connection_uri database host socket_dir user data_directory
- * log version. `user`, `dbname` NULL = the owner's name, postgres. */
+ * log version. `user`, `dbname` NULL = as above. */
 json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *dbname);

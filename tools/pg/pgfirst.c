@@ -16,6 +16,8 @@
 #include "fs/pgfork.h"
 #include "store/cleanup.h"
 #include "tools/pg/pg.h"
+#include "tools/pg/pg_roles.h"
+#include "tools/pg/pghba.h"
 #include "tools/pg/pgplace.h"
 
 #define STOP_MS 300000u /* its shutdown writes a checkpoint */
@@ -156,7 +158,8 @@ static bool any_server(const struct pgbranch *b)
 
 bool pgfirst_finds_work(const struct pgbranch *b)
 {
-	return (!b->policy.keep_subscriptions && any_subscription(b)) ||
+	return b->policy.replace_role_passwords || b->policy.lock_superusers ||
+	       (!b->policy.keep_subscriptions && any_subscription(b)) ||
 	       (!b->policy.keep_passwords && any_server(b));
 }
 
@@ -211,8 +214,34 @@ static cow_errno restrict_to(const struct pgbranch *b, const char *dir, const ch
 	return r;
 }
 
-static cow_errno change(const struct pgbranch *b, const char *dir, struct pgfirst_report *ret,
-			json_t **passwords, struct cow_error *e)
+/* Who gets in from now on. */
+static cow_errno change_roles(const struct pgbranch *b, const struct pg_address *at,
+			      struct pgfirst_passwords *p, struct pgfirst_report *ret,
+			      struct cow_error *e)
+{
+	const struct cow_pgfork_policy *policy = &b->policy;
+	json_t *names = NULL;
+	cow_errno r = 0;
+
+	if (policy->lock_superusers) {
+		r = cow_pg_lock_superusers(at, &names, e);
+		if (r == 0)
+			r = pghba_lock(b, names, e);
+		if (r == 0)
+			ret->superusers = (unsigned)json_array_size(names);
+		json_decref(names);
+	}
+	if (r < 0 || (!policy->lock_superusers && !policy->replace_role_passwords))
+		return r;
+	if (p->make)
+		return cow_pg_new_passwords(at, policy->replace_role_passwords,
+					    policy->lock_superusers, &p->made, &p->made_verifiers,
+					    e);
+	return cow_pg_old_passwords(at, p->verifiers, policy->replace_role_passwords, e);
+}
+
+static cow_errno change(const struct pgbranch *b, const char *dir, struct pgfirst_passwords *p,
+			struct pgfirst_report *ret, struct cow_error *e)
 {
 	struct pg_address at = {.host = dir, .port = b->port, .user = b->user};
 	struct pg_fork_change c = {
@@ -220,21 +249,22 @@ static cow_errno change(const struct pgbranch *b, const char *dir, struct pgfirs
 	    .foreign_passwords = !b->policy.keep_passwords,
 	};
 	struct cow_error named = COW_ERROR_INIT;
-	cow_errno r = cow_pg_fork_change(&at, &c, passwords, &named);
+	cow_errno r = cow_pg_fork_change(&at, &c, &named);
 
 	/* The owner of the files is the first superuser by custom only. */
 	if (r == -ECONNREFUSED && strcmp(b->user, "postgres") != 0) {
 		at.user = "postgres";
-		r = cow_pg_fork_change(&at, &c, passwords, e);
+		r = cow_pg_fork_change(&at, &c, e);
 	} else if (r < 0 && e) {
 		*e = named;
 	}
-	*ret = (struct pgfirst_report){c.n_subscriptions, c.n_servers, c.n_mappings};
-	return r;
+	*ret = (struct pgfirst_report){c.n_subscriptions, c.n_servers, c.n_mappings, 0};
+	return r < 0 ? r : change_roles(b, &at, p, ret, e);
 }
 
 cow_errno pgfirst_run(struct pgbranch *b, const struct cow_pgconf_list *settings,
-		      struct pgfirst_report *ret, json_t **passwords, struct cow_error *e)
+		      struct pgfirst_passwords *passwords, struct pgfirst_report *ret,
+		      struct cow_error *e)
 {
 	char dir[112], hba[128];
 	struct cow_pgconf_list l = {0};
@@ -262,7 +292,7 @@ cow_errno pgfirst_run(struct pgbranch *b, const struct cow_pgconf_list *settings
 	r = r < 0 ? cow_fail(e, r, "no memory for settings") : pgserver_start(&how, &state, e);
 	cow_pgconf_list_release(&l);
 	if (r == 0) {
-		r = change(b, dir, ret, passwords, e);
+		r = change(b, dir, passwords, ret, e);
 		s = pgserver_stop(b->pgdata, PGSERVER_FAST, STOP_MS, &was, &stopping);
 		waitpid(state.pid, NULL, WNOHANG);
 		if (r == 0 && s < 0) {
@@ -275,7 +305,8 @@ cow_errno pgfirst_run(struct pgbranch *b, const struct cow_pgconf_list *settings
 			    e, r,
 			    "What must not reach out of it could not be disabled. To start it as "
 			    "it is: cowfs branch set %s --fork subscriptions=kept --fork "
-			    "foreign_passwords=kept",
+			    "foreign_passwords=kept --fork role_passwords=kept --fork "
+			    "superusers=kept",
 			    b->name);
 		}
 	}

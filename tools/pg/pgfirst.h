@@ -3,7 +3,8 @@
  *
  * Settings (fs/pgconf.h) keep a running fork from acting by itself. What its users may set off
  * without knowing is in its catalogs: DROP SUBSCRIPTION drops the slot of the original at the
- * publisher, and a user mapping holds a password that opens somebody else's database. So before the
+ * publisher, and a user mapping holds a password that opens somebody else's database. And its
+ * policy may say that the roles of the original do not get into it (pg_roles.h). So before the
  * server of a fork is started for the first time, one is started that only this process can reach
  * (a socket directory of its own, no port, an own pg_hba.conf), changed, and shut down.
  *
@@ -22,6 +23,14 @@
 
 struct pgfirst_report {
 	unsigned subscriptions, servers, mappings; /* changed */
+	unsigned superusers;                       /* locked */
+};
+
+/* Of its roles, as far as the policy of the branch is about them. */
+struct pgfirst_passwords {
+	bool make;                     /* new ones; else those of before */
+	const json_t *verifiers;       /* those of before (pg_roles.h); NULL = none */
+	json_t *made, *made_verifiers; /* out, when made: {role: password}, {role: verifier}; new */
 };
 
 /* Was this fork never started? */
@@ -30,12 +39,12 @@ bool pgfirst_is_due(const struct pgbranch *b);
 /* Does its policy ask for something that its files may hold? Errs on the side of true. */
 bool pgfirst_finds_work(const struct pgbranch *b);
 
-/* Do it: start the restricted server with `settings`, change, shut down. `passwords` NULL = roles
- * keep theirs; else every role that has one gets a new one, and *passwords is a new object {role:
- * password}. Needs b->bindir and b->port. -ECHILD as pgserver_start; -EPERM the change failed, with
+/* Do it: start the restricted server with `settings`, change what the policy of the branch says,
+ * shut down. Needs b->bindir and b->port. -ECHILD as pgserver_start; -EPERM the change failed, with
  * the server's words: the branch stays unstarted. */
 cow_errno pgfirst_run(struct pgbranch *b, const struct cow_pgconf_list *settings,
-		      struct pgfirst_report *ret, json_t **passwords, struct cow_error *e);
+		      struct pgfirst_passwords *passwords, struct pgfirst_report *ret,
+		      struct cow_error *e);
 
 /* It is done, for these contents. */
 void pgfirst_done(const struct pgbranch *b);
