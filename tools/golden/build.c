@@ -18,42 +18,10 @@
 
 #include "store/cleanup.h"
 #include "store/os.h"
-#include "tools/golden/program.h"
+#include "tools/golden/client.h"
 #include "tools/golden/publish_parts.h"
 #include "tools/golden/server.h"
 #include "tools/pg/pg_proof.h"
-
-#define ARGS_MAX 32
-
-/* A program of the server's version, on a server. */
-struct call {
-	const struct golden_server *on;
-	const char *program, *database; /* NULL = none, as environment */
-	const char *args[ARGS_MAX];     /* ends with NULL */
-	int in, out;                    /* 0 = /dev/null */
-};
-
-static cow_errno run_on(const struct call *c, struct cow_error *e)
-{
-	char path[PATH_MAX + 32], host[140], port[32], user[80], database[160];
-	const char *argv[ARGS_MAX + 1] = {path};
-	const char *env[] = {host, port, user, database, NULL};
-	const struct program p = {.argv = argv,
-				  .as = c->on->branch.pgdata,
-				  .env = env,
-				  .in = c->in ? c->in : -1,
-				  .out = c->out ? c->out : -1};
-
-	snprintf(path, sizeof(path), "%s/%s", c->on->branch.bindir, c->program);
-	snprintf(host, sizeof(host), "PGHOST=%s", c->on->branch.socket_dir);
-	snprintf(port, sizeof(port), "PGPORT=%d", c->on->branch.port);
-	snprintf(user, sizeof(user), "PGUSER=%s", c->on->branch.user);
-	snprintf(database, sizeof(database), "PGDATABASE=%s",
-		 c->database ? c->database : "postgres");
-	for (size_t k = 0; k < ARGS_MAX && c->args[k]; k++)
-		argv[k + 1] = c->args[k];
-	return program_run(&p, e);
-}
 
 /* --- the empty cluster --- */
 
@@ -79,7 +47,7 @@ static cow_errno make_cluster(struct golden_image *g, struct cow_error *e)
 	return r < 0 ? r : golden_initdb(run, &init, &g->server, e);
 }
 
-static cow_errno start(struct golden_image *g, struct cow_error *e)
+cow_errno golden_build_start(struct golden_image *g, struct cow_error *e)
 {
 	static const char *const fast[][2] = {
 	    {"wal_level", "minimal"}, {"max_wal_senders", "0"}, {"synchronous_commit", "off"}};
@@ -129,24 +97,24 @@ static cow_errno copy_roles(struct golden_image *g, struct cow_error *e)
 {
 	CLEANUP_FD int all = memfd_create("roles", MFD_CLOEXEC);
 	CLEANUP_FD int kept = memfd_create("roles", MFD_CLOEXEC);
-	struct call dump = {.on = &g->run->masked,
-			    .program = "pg_dumpall",
-			    .args = {"--roles-only", "--no-role-passwords"},
-			    .out = all};
-	const struct call restore = {.on = &g->server,
-				     .program = "psql",
-				     .args = {"-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"},
-				     .in = kept};
+	struct golden_client dump = {.on = &g->run->masked,
+				     .program = "pg_dumpall",
+				     .args = {"--roles-only", "--no-role-passwords"},
+				     .out = all};
+	const struct golden_client restore = {.on = &g->server,
+					      .program = "psql",
+					      .args = {"-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"},
+					      .in = kept};
 	cow_errno r = all < 0 || kept < 0 ? cow_fail(e, -errno, "no memory for the roles") : 0;
 
 	if (g->run->conf->keep_passwords)
 		dump.args[1] = NULL;
 	if (r == 0)
-		r = run_on(&dump, e);
+		r = golden_client_run(&dump, e);
 	if (r == 0)
 		r = without_superuser(all, kept, g->run->masked.branch.user, e);
 	if (r == 0)
-		r = run_on(&restore, e);
+		r = golden_client_run(&restore, e);
 	return r < 0 ? cow_wrap(e, r, "copy the roles") : 0;
 }
 
@@ -157,12 +125,13 @@ static cow_errno write_list(const struct golden_image *g, const char *dir, const
 			    struct cow_error *e)
 {
 	CLEANUP_FD int out = memfd_create("list", MFD_CLOEXEC);
-	const struct call c = {
+	const struct golden_client c = {
 	    .on = &g->server, .program = "pg_restore", .args = {"-l", dir}, .out = out};
 	CLEANUP_FREE char *line = NULL;
 	size_t room = 0;
 	FILE *in, *to;
-	cow_errno r = out < 0 ? cow_fail(e, -errno, "no memory for a list") : run_on(&c, e);
+	cow_errno r =
+	    out < 0 ? cow_fail(e, -errno, "no memory for a list") : golden_client_run(&c, e);
 
 	if (r < 0)
 		return r;
@@ -183,13 +152,13 @@ static cow_errno write_list(const struct golden_image *g, const char *dir, const
 static cow_errno dump(const struct golden_image *g, const char *database, const char *dir,
 		      const char *jobs, struct cow_error *e)
 {
-	const struct call c = {.on = &g->run->masked,
-			       .program = "pg_dump",
-			       .database = database,
-			       .args = {"-Fd", "-Z0", "-j", jobs, "-f", dir, "--no-sync",
-					"--no-tablespaces", "--no-subscriptions",
-					"--no-security-labels"}};
-	cow_errno r = run_on(&c, e);
+	const struct golden_client c = {.on = &g->run->masked,
+					.program = "pg_dump",
+					.database = database,
+					.args = {"-Fd", "-Z0", "-j", jobs, "-f", dir, "--no-sync",
+						 "--no-tablespaces", "--no-subscriptions",
+						 "--no-security-labels"}};
+	cow_errno r = golden_client_run(&c, e);
 
 	return r < 0 ? cow_wrap(e, r, "dump %s", database) : 0;
 }
@@ -198,12 +167,12 @@ static cow_errno restore(const struct golden_image *g, const char *database, con
 			 const char *list, const char *jobs, struct cow_error *e)
 {
 	bool there = strcmp(database, "postgres") == 0;
-	const struct call c = {.on = &g->server,
-			       .program = "pg_restore",
-			       .args = {"-j", jobs, "-L", list, "--exit-on-error",
-					"--no-tablespaces", "-d", "postgres", dir,
-					there ? NULL : "-C"}};
-	cow_errno r = run_on(&c, e);
+	const struct golden_client c = {.on = &g->server,
+					.program = "pg_restore",
+					.args = {"-j", jobs, "-L", list, "--exit-on-error",
+						 "--no-tablespaces", "-d", "postgres", dir,
+						 there ? NULL : "-C"}};
+	cow_errno r = golden_client_run(&c, e);
 
 	return r < 0 ? cow_wrap(e, r, "restore %s", database) : 0;
 }
@@ -245,10 +214,13 @@ static cow_errno copy_databases(struct golden_image *g, struct cow_error *e)
 
 cow_errno golden_build(struct golden_image *g, struct cow_error *e)
 {
-	cow_errno r = make_cluster(g, e);
+	cow_errno r;
 
+	if (g->run->carry.from[0])
+		return golden_renew(g, e);
+	r = make_cluster(g, e);
 	if (r == 0)
-		r = start(g, e);
+		r = golden_build_start(g, e);
 	if (r == 0)
 		r = copy_roles(g, e);
 	return r < 0 ? r : copy_databases(g, e);
@@ -315,13 +287,13 @@ static cow_errno write_hba(struct golden_image *g, struct cow_error *e)
 /* The WAL of the restore is only history: a clean cluster needs none of it. */
 static cow_errno fresh_wal(struct golden_image *g, struct cow_error *e)
 {
-	const struct call c = {
+	const struct golden_client c = {
 	    .on = &g->server, .program = "pg_resetwal", .args = {"-D", g->server.branch.pgdata}};
 	struct cow_error why = COW_ERROR_INIT;
 	cow_errno r = 0;
 
 	for (int k = 0; k < 50; k++) {
-		r = run_on(&c, &why);
+		r = golden_client_run(&c, &why);
 		if (r == 0)
 			return 0;
 		nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
@@ -333,9 +305,10 @@ static cow_errno fresh_wal(struct golden_image *g, struct cow_error *e)
 cow_errno golden_finish(struct golden_image *g, struct cow_error *e)
 {
 	char path[PATH_MAX + 32];
-	cow_errno r = write_conf(g, e);
+	bool renewed = g->run->carry.from[0]; /* it has both from the image before */
+	cow_errno r = renewed ? 0 : write_conf(g, e);
 
-	if (r == 0)
+	if (r == 0 && !renewed)
 		r = write_hba(g, e);
 	if (r == 0)
 		r = golden_server_stop(g->run, &g->server, false, e);

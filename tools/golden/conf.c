@@ -48,6 +48,7 @@ static const struct key {
     {"publish", "fake_domain", WORDS, AT(fake_domains), 0, 0},
     {"publish", "allow_domain", WORDS, AT(allow_domains), 0, 0},
     {"publish", "allow", WORDS, AT(allow), 0, 0},
+    {"publish", "rewrite_after", NUMBER, AT(rewrite_after), 0, 100},
     {"publish", "sample", NUMBER, AT(sample), 1, 1000000},
     {"publish", "min_length", NUMBER, AT(min_length), 4, 1000},
     {"publish", "passwords", KEEP_DROP, AT(keep_passwords), 0, 0},
@@ -330,6 +331,7 @@ cow_errno golden_conf_load(const char *path, struct golden_conf **ret, struct co
 		*slash = '\0';
 	l.dir = slash ? dir : ".";
 	c->labels = true;
+	c->rewrite_after = 7;
 	r = read_file(&l, c->path);
 	if (r == 0 && fill_defaults(c, l.dir) < 0)
 		r = cow_fail(e, -ENOMEM, "no memory for the configuration");

@@ -59,10 +59,11 @@ struct golden_conf {
 	/* [publish]: what the proof looks for, and what it lets pass. Lists end with NULL. */
 	char **fake_domains; /* of e-mail addresses that are not real; NULL = test.example */
 	char **allow_domains;
-	char **allow;        /* schema.table or schema.table.column: detectors are quiet there */
-	unsigned sample;     /* originals looked for per column */
-	unsigned min_length; /* shorter ones are not looked for; bytes */
-	bool keep_passwords; /* of roles */
+	char **allow;           /* schema.table or schema.table.column: detectors are quiet there */
+	unsigned rewrite_after; /* images that may take tables from the one before, in a row */
+	unsigned sample;        /* originals looked for per column */
+	unsigned min_length;    /* shorter ones are not looked for; bytes */
+	bool keep_passwords;    /* of roles */
 };
 
 /* `path`: the file, or the directory it is in. -ENOENT, -EINVAL with file and line in `e`. */
@@ -109,6 +110,11 @@ struct golden_table {
 	    bytes; /* rows: estimate until it was counted; bytes: with TOAST and indexes */
 	struct golden_column *columns;
 	size_t n_columns;
+	/* carry.h; of kind 'r' */
+	char *label; /* as SQL writes it; NULL = not known yet */
+	bool carried;
+	char digest[65];
+	char contents[96]; /* rows and sum of it in the image (PG_CONTENTS_SIZE); "" = not known */
 };
 
 /* A column that refers to another one. Owned texts. */
@@ -137,6 +143,17 @@ struct golden_server {
 	bool running;
 };
 
+/* What is taken from the image before (carry.h). */
+struct golden_carry {
+	char from[32];   /* its id; "" = nothing, the image is written whole */
+	char why[240];   /* it is written whole */
+	char base[65];   /* digest of everything beside rows */
+	unsigned chain;  /* images since one that was written whole */
+	uint64_t stale;  /* bytes that only those need, about */
+	uint64_t tables; /* that are taken over */
+	uint64_t bytes;  /* of these, with indexes, in the source */
+};
+
 struct golden_run {
 	struct command_call *call; /* verbs of the daemon: command_ask */
 	const char *store;
@@ -151,6 +168,7 @@ struct golden_run {
 	struct golden_server masked;
 	struct golden_database *databases; /* of the image */
 	size_t n_databases;
+	struct golden_carry carry;
 	json_t *report; /* object; each part adds to it; publish keeps it */
 };
 

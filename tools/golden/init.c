@@ -56,6 +56,8 @@ static const char conf_text[] =
     ";fake_domain = test.example    ; e-mail addresses there are fakes\n"
     ";allow_domain = example.com    ; addresses there may stay\n"
     ";allow = public.countries      ; tables, or columns, in which nothing is looked for\n"
+    ";rewrite_after = 7             ; images in a row that may take unchanged tables from the one "
+    "before; 0 = none\n"
     ";sample = 1000                 ; originals of each masked column that are looked for\n"
     ";passwords = drop              ; of roles; or keep\n";
 

@@ -35,6 +35,7 @@ void golden_databases_free(struct golden_database *d, size_t n)
 			free(table->name);
 			free(table->root_schema);
 			free(table->root_name);
+			free(table->label);
 		}
 		for (size_t f = 0; f < d[k].n_keys; f++)
 			for (size_t p = 0; p < 6; p++)

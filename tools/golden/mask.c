@@ -67,7 +67,7 @@ static void add_task(struct work *w, const struct golden_database *d, const stru
 		any |= c->decision == GOLDEN_MASK;
 		task.replace |= c->decision == GOLDEN_MASK && c->unique;
 	}
-	if (t->kind != 'r' || (!any && !task.empty))
+	if (t->kind != 'r' || t->carried || (!any && !task.empty))
 		return;
 	/* A new value of the key may belong into another partition: the tree is one task. */
 	task.whole_tree = !task.empty && needs_tree(t);

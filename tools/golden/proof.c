@@ -138,15 +138,19 @@ static cow_errno amcheck(struct golden_image *g, struct cow_error *e)
 	return r < 0 ? r : golden_checked(g, "amcheck", true, checked, NULL, e);
 }
 
-/* Visible to all and with statistics: a branch that only reads writes nothing. */
+/* Visible to all and with statistics: a branch that only reads writes nothing. Of an image that was
+ * renewed only the catalogs are left to do here. */
 static cow_errno vacuum(struct golden_image *g, struct cow_error *e)
 {
 	char path[PATH_MAX + 32], host[140], port[32], user[80], jobs[16];
-	const char *const argv[] = {path,      "--all", "--freeze", "--analyze",
-				    "--quiet", "-j",    jobs,       NULL};
+	const char *whole = g->run->carry.from[0] ? NULL : "--analyze";
+	const char *const argv[] = {path, "--all", "--freeze", "--quiet", "-j", jobs, whole, NULL};
 	const char *const env[] = {host, port, user, NULL};
 	const struct pgbranch *b = &g->server.branch;
+	cow_errno r = whole ? 0 : golden_renew_vacuum(g, e);
 
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "%s/vacuumdb", b->bindir);
 	snprintf(host, sizeof(host), "PGHOST=%s", b->socket_dir);
 	snprintf(port, sizeof(port), "PGPORT=%d", b->port);
@@ -158,7 +162,7 @@ static cow_errno vacuum(struct golden_image *g, struct cow_error *e)
 
 cow_errno golden_prove_running(struct golden_image *g, struct cow_error *e)
 {
-	cow_errno r = same(g, "rows and contents as masked", cow_pg_contents, e);
+	cow_errno r = golden_prove_contents(g, e);
 
 	if (r == 0)
 		r = same(g, "constraints as in the source", cow_pg_constraints, e);
@@ -274,10 +278,15 @@ static cow_errno verify(struct golden_image *g, struct cow_error *e)
 	return r;
 }
 
-/* A lineage shows blocks of its own and of those below it, and there is nothing below this one. */
+/* A lineage shows blocks of its own and of those below it. There is nothing below one that was
+ * written whole; below another one is the image before, which was proven in the same way. */
 static cow_errno lineage(struct golden_image *g, struct cow_error *e)
 {
+	const char *from = g->run->carry.from;
+	char before[COW_BRANCH_MAX + 1];
+	const char *parent;
 	json_t *b = NULL;
+	long long forks;
 	bool ok;
 	cow_errno r = command_ask(g->run->call, "branch.get",
 				  json_pack("{s:s}", "name", g->server.branch.name), &b);
@@ -286,11 +295,18 @@ static cow_errno lineage(struct golden_image *g, struct cow_error *e)
 		*e = g->run->call->error;
 		return r;
 	}
-	ok = json_is_integer(json_object_get(b, "forks")) &&
-	     json_integer_value(json_object_get(b, "forks")) == 0 &&
-	     json_is_null(json_object_get(b, "parent_id")) &&
-	     json_is_null(json_object_get(b, "data_state_at"));
-	r = golden_checked(g, "a root of its own", ok, 0, ok ? NULL : "the image has a parent", e);
+	snprintf(before, sizeof(before), "%s-images/%s", g->run->conf->name, from);
+	parent = json_string_value(json_object_get(b, "parent"));
+	forks = json_is_integer(json_object_get(b, "forks"))
+		    ? json_integer_value(json_object_get(b, "forks"))
+		    : -1;
+	ok = forks == g->run->carry.chain &&
+	     (from[0] ? parent && strcmp(parent, before) == 0
+		      : json_is_null(json_object_get(b, "parent_id")) &&
+			    json_is_null(json_object_get(b, "data_state_at")));
+	r = golden_checked(g, from[0] ? "over proven images alone" : "a root of its own", ok,
+			   g->run->carry.chain,
+			   ok ? NULL : "the image has a parent that is no image", e);
 	json_decref(b);
 	return r;
 }

@@ -7,6 +7,7 @@
 
 #include "tools/cli/parse.h"
 #include "tools/daemon/json_text.h"
+#include "tools/golden/carry.h"
 #include "tools/golden/publish_parts.h"
 #include "tools/golden/relmap.h"
 #include "tools/golden/report.h"
@@ -78,6 +79,7 @@ cow_errno golden_publish(struct golden_run *run, struct originals *o, struct cow
 	cow_errno r = run_steps(&g, e);
 
 	describe(&g);
+	golden_carry_note(run);
 	json_object_set_new(run->report, "published", json_boolean(r == 0));
 	if (r < 0)
 		json_object_set_new(run->report, "error", json_text(e->text));

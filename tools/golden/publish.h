@@ -2,11 +2,12 @@
 /* publish: from a masked throw-away branch to an image that is proven to hold nothing of the
  * originals.
  *
- * The image is a new root: a fresh cluster in an empty branch, filled by dump and restore, so no
- * block of it comes from the import. It is looked at while its server runs (contents, constraints,
- * amcheck), then stopped, given fresh WAL, and every byte of it is scanned. Only when all checks
- * hold does the pointer branch move, in one step: `branch reset` gives it a new lineage over the
- * image. Branches made from older images keep what they have.
+ * The image is a new root: a fresh cluster in an empty branch, filled by dump and restore
+ * (build.c), or a branch of the image before in which the tables that changed are written anew
+ * (renew.c, carry.h). Either way no block of it comes from the import. It is looked at while its
+ * server runs (contents, constraints, amcheck), then stopped, given fresh WAL, and every byte of it
+ * is scanned. Only when all checks hold does the pointer branch move, in one step: `branch reset`
+ * gives it a new lineage over the image. Branches made from older images keep what they have.
  *
  *   NAME                 the pointer: what CI makes its branches from
  *   NAME-images/ID       the images; protected; the newest conf->keep stay

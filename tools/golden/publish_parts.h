@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* publish_parts: what the files of a publish share; private to publish.c, sample.c, proof.c,
- * build.c and pointer.c. */
+ * contents.c, build.c, renew.c and pointer.c. */
 #pragma once
 #include "tools/golden/publish.h"
 
@@ -30,8 +30,18 @@ cow_errno golden_relations(struct golden_image *g, struct cow_error *e);
 
 /* --- build.c: the new root --- */
 cow_errno golden_build(struct golden_image *g, struct cow_error *e);
+/* The server of g->server, with what makes filling fast. */
+cow_errno golden_build_start(struct golden_image *g, struct cow_error *e);
 /* After the last query: clean stop, fresh WAL, no log. */
 cow_errno golden_finish(struct golden_image *g, struct cow_error *e);
+
+/* --- renew.c: a new root from the image before --- */
+cow_errno golden_renew(struct golden_image *g, struct cow_error *e);
+cow_errno golden_renew_vacuum(struct golden_image *g, struct cow_error *e);
+
+/* --- contents.c --- */
+/* Fills the contents of all tables. */
+cow_errno golden_prove_contents(struct golden_image *g, struct cow_error *e);
 
 /* --- proof.c --- */
 cow_errno golden_prove_running(struct golden_image *g, struct cow_error *e);

@@ -3,7 +3,6 @@
 #include "tools/golden/refresh.h"
 
 #include <errno.h>
-#include <string.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include "tools/cli/parse.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/wire.h"
+#include "tools/golden/carry.h"
 #include "tools/golden/mask.h"
 #include "tools/golden/originals.h"
 #include "tools/golden/publish.h"
@@ -42,6 +42,8 @@ static cow_errno work(struct golden_run *run, struct cow_error *e)
 
 	if (r == 0)
 		r = golden_run_decide(run, e);
+	if (r == 0)
+		r = golden_carry_plan(run, e);
 	if (r == 0)
 		r = golden_run_branch(run, e);
 	if (r == 0)

@@ -82,6 +82,18 @@ static void put_columns(FILE *f, const json_t *columns)
 			number_of(c, "rows_unchanged"));
 }
 
+static void put_carry(FILE *f, const json_t *carry)
+{
+	if (!carry)
+		return;
+	if (text_of(carry, "image")[0])
+		fprintf(f, "- taken over: %lld unchanged tables, %lld bytes, from image %s\n",
+			number_of(carry, "tables_taken_over"), number_of(carry, "bytes_taken_over"),
+			text_of(carry, "image"));
+	else
+		fprintf(f, "- written whole: %s\n", text_of(carry, "whole_because"));
+}
+
 static void put_scan(FILE *f, const json_t *scan)
 {
 	const json_t *h;
@@ -126,6 +138,7 @@ char *report_page(const json_t *report)
 	    "- source: %s, as of %s\n- refresh began: %s\n- published: %s\n- rules: SHA-256 %s\n",
 	    text_of(report, "source"), text_of(report, "source_at"), text_of(report, "started_at"),
 	    text_of(report, "published_at"), text_of(report, "rules_hash"));
+	put_carry(f, json_object_get(report, "carry"));
 	json_object_foreach ((json_t *)json_object_get(report, "publish_ms"), step, ms)
 		fprintf(f, "- %s: %lld ms\n", step, (long long)json_integer_value(ms));
 	put_checks(f, json_object_get(report, "checks"));

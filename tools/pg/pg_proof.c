@@ -134,53 +134,7 @@ cow_errno cow_pg_relations(struct pg_session *s,
 	return pg_rows(s, &q, one_relation, &l, e);
 }
 
-/* --- the same contents --- */
-
-struct tables {
-	char **names;
-	size_t n;
-};
-
-static cow_errno one_table(void *arg, const char *name)
-{
-	struct tables *t = arg;
-	char **fresh = reallocarray(t->names, t->n + 1, sizeof(*fresh));
-
-	if (!fresh)
-		return -ENOMEM;
-	t->names = fresh;
-	fresh[t->n] = strdup(name);
-	return fresh[t->n++] ? 0 : -ENOMEM;
-}
-
-cow_errno cow_pg_contents(struct pg_session *s, cow_errno (*each)(void *arg, const char *line),
-			  void *arg, struct cow_error *e)
-{
-	struct tables t = {0};
-	cow_errno r =
-	    lines(s, "list the tables",
-		  "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c "
-		  "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND "
-		  "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1",
-		  one_table, &t, e);
-
-	for (size_t k = 0; r == 0 && k < t.n; k++) {
-		CLEANUP_FREE char *sql = NULL;
-
-		if (asprintf(
-			&sql,
-			"SELECT format('%%s %%s rows, sum %%s', $cowfs$%s$cowfs$, count(*), "
-			"coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)) FROM ONLY %s t",
-			t.names[k], t.names[k]) < 0)
-			r = -ENOMEM;
-		else
-			r = lines(s, "sum up a table", sql, each, arg, e);
-	}
-	for (size_t k = 0; k < t.n; k++)
-		free(t.names[k]);
-	free(t.names);
-	return r;
-}
+/* --- the same constraints --- */
 
 cow_errno cow_pg_constraints(struct pg_session *s, cow_errno (*each)(void *arg, const char *line),
 			     void *arg, struct cow_error *e)

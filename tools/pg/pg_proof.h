@@ -73,10 +73,6 @@ cow_errno cow_pg_relations(struct pg_session *s,
 			   cow_errno (*each)(void *arg, const struct pg_relation *r), void *arg,
 			   struct cow_error *e);
 
-/* One line for each table of the database: its name, rows and a sum over their contents that does
- * not depend on their order. `kind` 'r'. */
-cow_errno cow_pg_contents(struct pg_session *s, cow_errno (*each)(void *arg, const char *line),
-			  void *arg, struct cow_error *e);
 /* One line for each constraint, with whether it was checked. */
 cow_errno cow_pg_constraints(struct pg_session *s, cow_errno (*each)(void *arg, const char *line),
 			     void *arg, struct cow_error *e);

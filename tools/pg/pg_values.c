@@ -152,8 +152,8 @@ cow_errno cow_pg_values_present(struct pg_session *s, const struct pg_value_sour
 
 	if (!table || !column ||
 	    asprintf(&sql,
-		     "SELECT DISTINCT v FROM unnest($1::text[]) v JOIN %s t "
-		     "ON lower(t.%s::text) = lower(v)",
+		     "SELECT DISTINCT w.value FROM unnest($1::text[]) w(value) JOIN %s t "
+		     "ON lower(t.%s::text) = lower(w.value)",
 		     table, column) < 0)
 		return cow_fail(e, -ENOMEM, "out of memory");
 	return pg_rows(s,
