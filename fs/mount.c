@@ -172,8 +172,10 @@ static cow_errno make_session(struct cow_mount *m, struct cow_error *e)
 
 	escape(cow_store_path(m->store), source, sizeof(source));
 	cow_transport_options(m, transport, sizeof(transport));
-	snprintf(options, sizeof(options), "default_permissions,fsname=%s,subtype=cowfs%s%s%s",
-		 source, geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "", transport);
+	/* noatime: reading is no change, or every branch would own what it looks at. */
+	snprintf(options, sizeof(options),
+		 "default_permissions,noatime,fsname=%s,subtype=cowfs%s%s%s", source,
+		 geteuid() == 0 ? ",allow_other" : "", m->debug ? ",debug" : "", transport);
 	m->se = fuse_session_new(&args, &cow_ops, sizeof(cow_ops), m);
 	fuse_opt_free_args(&args);
 	return m->se ? 0 : cow_fail(e, -EINVAL, "libfuse %s refused a session", fuse_pkgversion());

@@ -101,14 +101,10 @@ void cow_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	    .ctime = attr->st_ctim,
 	};
 	struct cow_node node = {0};
-	struct timespec now;
 	cow_errno r = cow_node_get(m->nodes, ino, &node);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
-		a.atime = now;
-	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
-		a.mtime = now;
+	/* "Now" is what the kernel's clock said, which comes along: with write-back it marks only
+	 * the access time as now, and both have to be the same moment. */
 	if (r == 0)
 		r = node.inode ? cow_inode_set(node.inode, mask_of(to_set), &a) : -EPERM;
 	if (r < 0)

@@ -27,6 +27,11 @@ extern const struct posix_case posix_hole_cases[];
 extern const struct posix_case posix_map_cases[];
 extern const struct posix_case posix_attr_cases[];
 extern const struct posix_case posix_dir_cases[];
+extern const struct posix_case posix_right_cases[];
+extern const struct posix_case posix_error_cases[];
+extern const struct posix_case posix_time_cases[];
+extern const struct posix_case posix_lock_cases[];
+extern const struct posix_case posix_io_cases[];
 
 /* Ends the case as failed, with the text and errno. */
 _Noreturn void posix_fail(const char *file, int line, const char *what);

@@ -12,8 +12,9 @@
 enum { PASSED = 0, FAILED = 1, SKIPPED = 77, LIMIT_SECONDS = 120, OTHER_UID = 65534 };
 
 static const struct posix_case *const groups[] = {
-    posix_name_cases, posix_link_cases, posix_data_cases, posix_hole_cases,
-    posix_map_cases,  posix_attr_cases, posix_dir_cases,
+    posix_name_cases,  posix_link_cases, posix_data_cases, posix_hole_cases,
+    posix_map_cases,   posix_attr_cases, posix_dir_cases,  posix_right_cases,
+    posix_error_cases, posix_time_cases, posix_lock_cases, posix_io_cases,
 };
 
 _Noreturn void posix_fail(const char *file, int line, const char *what)
