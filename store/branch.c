@@ -15,6 +15,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 #include "store/os.h"
+#include "store/touched.h"
 
 void cow_branch_put(struct cow_batch *b, const char *name, const struct cow_branch_rec *v)
 {
@@ -65,8 +66,10 @@ static cow_errno make_lineage(struct cow_store *s, struct cow_point at, uint64_t
 	if ((r = cow_kv_write(s->kv, &batch, false)) < 0)
 		return r;
 	r = cow_live_open(s, b, ret);
-	if (r == 0)
+	if (r == 0) {
 		(*ret)->head_written = false;
+		cow_touched_born((*ret)->chain[0].touched);
+	}
 	return r;
 }
 

@@ -9,7 +9,8 @@
  *   inode.own        the block lock: first writes into blocks that the head does not own
  *   inode.commit     one commit of a file at a time; several in ascending inode number
  *   inode.map        attributes and block map in memory; never held during I/O on extent files
- *   live.table, live.dirty_lock, store.lives_lock, store.ids   leaves */
+ *   live.table, live.dirty_lock, store.lives_lock, store.ids, store.touched_lock and the lock of
+ *   a cow_touched   leaves */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,7 +32,10 @@ struct cow_point {
 	uint64_t lineage, epoch;
 };
 
-struct cow_summer; /* summer.c */
+struct cow_summer;  /* summer.c */
+struct cow_touched; /* touched.h */
+
+enum { COW_TOUCHED_LISTS = 256 };
 
 struct cow_store {
 	char *path;
@@ -48,6 +52,9 @@ struct cow_store {
 
 	pthread_mutex_t lives_lock;
 	TAILQ_HEAD(, cow_live) lives;
+
+	pthread_mutex_t touched_lock;
+	LIST_HEAD(, cow_touched) touched[COW_TOUCHED_LISTS]; /* by lineage */
 
 	pthread_mutex_t ids; /* the counters of ids.c */
 	struct {
@@ -86,6 +93,12 @@ struct cow_trim {
 	uint64_t ino, first, blocks; /* blocks UINT64_MAX = the whole file: unlink */
 };
 
+/* One lineage of a chain, as of a point of it. */
+struct cow_link {
+	uint64_t lineage, epoch;
+	struct cow_touched *touched; /* owned reference */
+};
+
 /* A chunk that lies in too many extent files. */
 struct cow_compact {
 	TAILQ_ENTRY(cow_compact) entry;
@@ -110,7 +123,7 @@ struct cow_live {
 
 	/* chain[0] is the own lineage; its epoch is the head and moves under `freeze` */
 	uint32_t n_chain;
-	struct cow_point *chain;
+	struct cow_link *chain;
 
 	pthread_rwlock_t freeze, names;
 

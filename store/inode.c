@@ -4,7 +4,7 @@
  * An inode is read from every lineage of the chain that has a record of it: the newest one gives
  * the attributes, all of them together the levels that its blocks are resolved through. A lineage
  * has chunk records of an inode only if it has a record of the inode itself, so lineages without
- * one are never asked again. */
+ * one are never asked again; touched.h knows which those are. */
 #include "store/inode.h"
 
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "store/cleanup.h"
 #include "store/core.h"
 #include "store/log.h"
+#include "store/touched.h"
 
 struct timespec cow_now(void)
 {
@@ -74,12 +75,15 @@ static cow_errno take_newest(struct cow_inode *i, struct cow_inode_rec *v, uint3
 static cow_errno load(struct cow_inode *i)
 {
 	struct cow_live *l = i->live;
+	uint32_t mark = cow_mark_inode(i->ino);
 
 	for (uint32_t k = 0; k < l->n_chain; k++) {
 		CLEANUP(cow_inode_release) struct cow_inode_rec v = {0};
-		cow_errno r = cow_inode_record(l->s, cow_chain_at(l, k), i->ino, &v);
+		cow_errno r = -ENOENT;
 		bool last;
 
+		if (cow_touched_may_have(l->chain[k].touched, mark))
+			r = cow_inode_record(l->s, cow_chain_at(l, k), i->ino, &v);
 		if (r == -ENOENT)
 			continue;
 		if (r == 0 && i->n_levels == 0)
@@ -410,6 +414,7 @@ void cow_inode_put_record(struct cow_inode *i, struct cow_batch *b)
 		v.attr.size = i->disk_size;
 		v.attr.blocks = i->disk_blocks;
 	}
+	cow_touched_add(i->live->chain[0].touched, cow_mark_inode(i->ino));
 	if (cow_inode_encode(&v, &bytes) < 0)
 		b->failed = -ENOMEM;
 	else

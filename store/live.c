@@ -11,6 +11,7 @@
 #include "store/branch_impl.h"
 #include "store/cleanup.h"
 #include "store/log.h"
+#include "store/touched.h"
 
 enum { BUCKETS = 64 };
 
@@ -37,33 +38,41 @@ void cow_lineage_put(struct cow_batch *b, uint64_t id, const struct cow_lineage_
 		cow_batch_put(b, k.b, k.len, bytes.data, bytes.len);
 }
 
-/* From the lineage down to its base. */
+static cow_errno add_link(struct cow_live *l, struct cow_point at,
+			  const struct cow_lineage_rec *rec)
+{
+	struct cow_link *more = realloc(l->chain, (l->n_chain + 1) * sizeof(*l->chain));
+	cow_errno r;
+
+	if (!more)
+		return -ENOMEM;
+	l->chain = more;
+	more += l->n_chain;
+	*more = (struct cow_link){at.lineage, at.epoch, NULL};
+	r = cow_touched_get(l->s, at.lineage, rec, &more->touched);
+	if (r == 0)
+		l->n_chain++;
+	return r;
+}
+
+/* From the lineage down to its base. What other lives know of the lineages below is not read
+ * again: where a lineage began never changes. */
 static cow_errno load_chain(struct cow_live *l, struct cow_point at, bool head)
 {
 	struct cow_lineage_rec rec;
-	cow_errno r;
+	cow_errno r = cow_lineage_get(l->s, at.lineage, &rec);
 
-	do {
-		struct cow_point *more = realloc(l->chain, (l->n_chain + 1) * sizeof(*l->chain));
-
-		if (!more)
-			return -ENOMEM;
-		l->chain = more;
-		r = cow_lineage_get(l->s, at.lineage, &rec);
-		if (r < 0)
-			return r == -ENOENT ? -EIO : r;
-		if (l->n_chain == 0) {
-			l->root = rec.root;
-			l->ephemeral = rec.flags & COW_LINEAGE_EPHEMERAL;
-			l->lost =
-			    l->ephemeral && rec.boot[0] && strcmp(rec.boot, l->s->boot_id) != 0;
-			if (head)
-				at.epoch = rec.head;
-		}
-		l->chain[l->n_chain++] = at;
-		at = (struct cow_point){rec.parent, rec.fork_epoch};
-	} while (at.lineage);
-	return 0;
+	if (r == 0) {
+		l->root = rec.root;
+		l->ephemeral = rec.flags & COW_LINEAGE_EPHEMERAL;
+		l->lost = cow_lineage_is_lost(&rec, l->s->boot_id);
+		if (head)
+			at.epoch = rec.head;
+		r = add_link(l, at, &rec);
+	}
+	while (r == 0 && (at = cow_touched_over(l->chain[l->n_chain - 1].touched)).lineage)
+		r = add_link(l, at, NULL);
+	return r == -ENOENT ? -EIO : r;
 }
 
 static void live_free(struct cow_live *l)
@@ -75,6 +84,8 @@ static void live_free(struct cow_live *l)
 	pthread_mutex_destroy(&l->seal_lock);
 	pthread_mutex_destroy(&l->seal_wait);
 	pthread_cond_destroy(&l->seal_cond);
+	for (uint32_t k = 0; k < l->n_chain; k++)
+		cow_touched_put(l->chain[k].touched);
 	free(l->buckets);
 	free(l->chain);
 	free(l);

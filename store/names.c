@@ -8,15 +8,17 @@
 #include <string.h>
 
 #include "store/cleanup.h"
+#include "store/touched.h"
 
-/* -ENOENT no entry in this lineage at or before the epoch. */
-static cow_errno find_in(struct cow_store *s, struct cow_point at, uint64_t dir, const char *name,
-			 struct cow_name_rec *ret)
+/* -ENOENT no entry in this lineage of the chain at or before the epoch. */
+static cow_errno find_in(struct cow_live *l, uint32_t link, uint64_t epoch, uint64_t dir,
+			 const char *name, struct cow_name_rec *ret)
 {
 	CLEANUP(cow_buf_release) struct cow_buf key = {0};
 	CLEANUP(cow_buf_release) struct cow_buf val = {0};
-	struct cow_key k = cow_key_name(at.lineage, dir, name, at.epoch);
-	cow_errno r = s->kv->ops->seek(s->kv, k.b, k.len, k.prefix, &key, &val);
+	struct cow_key k = cow_key_name(l->chain[link].lineage, dir, name, epoch);
+	struct cow_kv *kv = l->s->kv;
+	cow_errno r = kv->ops->seek(kv, k.b, k.len, k.prefix, &key, &val);
 
 	return r < 0 ? r : cow_nameval_decode(val.data, val.len, ret);
 }
@@ -24,9 +26,13 @@ static cow_errno find_in(struct cow_store *s, struct cow_point at, uint64_t dir,
 static cow_errno find_from(struct cow_live *l, uint32_t first, uint64_t dir, const char *name,
 			   struct cow_name_rec *ret)
 {
-	for (uint32_t k = first; k < l->n_chain; k++) {
-		cow_errno r = find_in(l->s, cow_chain_at(l, k), dir, name, ret);
+	uint32_t mark = cow_mark_name(dir, name, strlen(name));
 
+	for (uint32_t k = first; k < l->n_chain; k++) {
+		cow_errno r = -ENOENT;
+
+		if (cow_touched_may_have(l->chain[k].touched, mark))
+			r = find_in(l, k, cow_chain_at(l, k).epoch, dir, name, ret);
 		if (r == 0)
 			return ret->ino ? 0 : -ENOENT;
 		if (r != -ENOENT)
@@ -47,6 +53,8 @@ void cow_names_set(struct cow_live *l, struct cow_batch *b, uint64_t dir, const 
 	CLEANUP(cow_buf_release) struct cow_buf bytes = {0};
 	struct cow_key k = cow_key_name(l->chain[0].lineage, dir, name, cow_head(l));
 
+	cow_touched_add(l->chain[0].touched, cow_mark_dir(dir));
+	cow_touched_add(l->chain[0].touched, cow_mark_name(dir, name, strlen(name)));
 	if (cow_nameval_encode(v, &bytes) < 0)
 		b->failed = -ENOMEM;
 	else
@@ -56,10 +64,9 @@ void cow_names_set(struct cow_live *l, struct cow_batch *b, uint64_t dir, const 
 cow_errno cow_names_unset(struct cow_live *l, struct cow_batch *b, uint64_t dir, const char *name)
 {
 	const struct cow_name_rec whiteout = {0};
-	struct cow_point before = {l->chain[0].lineage, cow_head(l) - 1};
 	struct cow_key k = cow_key_name(l->chain[0].lineage, dir, name, cow_head(l));
 	struct cow_name_rec older;
-	cow_errno r = find_in(l->s, before, dir, name, &older);
+	cow_errno r = find_in(l, 0, cow_head(l) - 1, dir, name, &older);
 
 	/* With any older entry of our own, even a whiteout, ours stays: gc may just be dropping
 	 * that one because ours is newer. */
@@ -140,11 +147,14 @@ static int by_name_then_level(const void *a, const void *b)
 
 static cow_errno list(struct cow_live *l, uint64_t dir, struct listing *out)
 {
+	uint32_t mark = cow_mark_dir(dir);
 	cow_errno r = 0;
 
 	for (uint32_t k = 0; r == 0 && k < l->n_chain; k++) {
 		struct cow_key key = cow_key_type2('N', l->chain[k].lineage, dir);
 
+		if (!cow_touched_may_have(l->chain[k].touched, mark))
+			continue;
 		out->level = k;
 		out->epoch = cow_chain_at(l, k).epoch;
 		r = l->s->kv->ops->scan(l->s->kv, key.b, key.len, NULL, 0, add_version, out);

@@ -165,6 +165,7 @@ static struct cow_store *store_new(const char *path, const struct cow_store_opti
 	pthread_mutex_init(&s->admin, NULL);
 	pthread_mutex_init(&s->lives_lock, NULL);
 	pthread_mutex_init(&s->ids, NULL);
+	pthread_mutex_init(&s->touched_lock, NULL);
 	pthread_mutex_init(&s->worker_lock, NULL);
 	pthread_cond_init(&s->worker_wake, NULL);
 	TAILQ_INIT(&s->lives);
