@@ -30,7 +30,7 @@ same "$(cowfs -q pool list)" ci
 
 # --- handing over: at once, with its server, by its own address ---
 started=$(grep -c 'runs after' "$T/serve.log")
-cowfs branch create t1 --from-pool ci --ttl 1h -c work_mem=5MB >&2
+cowfs branch create t1 --from-pool ci --ttl 1h >&2
 pid=$(pg_pid "$M/t1")
 same "$(query t1 'select a from t')" 1
 same "$(pg_pid "$M/t1")" "$pid"
@@ -47,6 +47,7 @@ cowfs branch create of-t1 --parent t1 >&2
 same "$(query of-t1 'select count(*) from u')" 10000
 eventually 10 test -S "$(cowfs -o json start t1 | json socket_dir)/.s.PGSQL.$(port_of t1)"
 contains "$(cowfs logs t1)" "ready to accept connections"
+cowfs branch set t1 -c work_mem=5MB >&2
 cowfs suspend t1 >&2
 same "$(query t1 'show data_directory')" "$M/t1"
 same "$(query t1 'show work_mem; select count(*) from u' | tr '\n' ' ')" "5MB 10000 "
@@ -129,6 +130,56 @@ cowfs branch create orphaned --from-pool ci >&2
 serve_start --suspend-timeout never
 same "$(query orphaned 'select a from t')" 1
 eventually 60 ready 2
+
+# --- what the pool says is in its branches; what is said of one is in that one ---
+cowfs pool create own --from main@s --size 1 -c work_mem=7MB --profile small --restricted >&2
+own_ready() { [[ $(cowfs -o json pool get own | json ready) == 1 ]]; }
+as_restricted() { PGPASSWORD=$2 "$PGBIN/psql" -h 127.0.0.1 -p "$(port_of "$1")" -U restricted -d postgres -XAtqc "$3" </dev/null; }
+settings() { cowfs -o json branch get "$1" | python3 -c 'import json, sys
+o = json.load(sys.stdin)["settings"]
+for key in "port", "expires_at": o.pop(key, None)
+print(json.dumps(o, sort_keys=True))'; }
+eventually 60 own_ready
+exits 2 cowfs branch create p1 --from-pool own --restricted
+exits 2 cowfs branch create p1 --from-pool own --fork workers=kept
+exits 0 cowfs branch create p1 --from-pool own --ttl 1h --max-connections 3 --suspend-timeout 9m --quota 1G -o json
+password=$(json passwords.restricted <"$T/.out")
+pid=$(pg_pid "$M/p1")
+same "$(as_restricted p1 "$password" 'show work_mem')" 7MB
+same "$(pg_pid "$M/p1")" "$pid"
+refused query p1 'select 1'
+cowfs branch create direct --parent main@s -c work_mem=7MB --profile small --restricted --ttl 1h --max-connections 3 --suspend-timeout 9m --quota 1G >&2
+same "$(settings p1)" "$(settings direct)"
+same "$(cowfs -o json branch get p1 | json quota_bytes)" "$((1 << 30))"
+exits 0 cowfs branch reset p1 --yes --force
+same "$(as_restricted p1 "$password" 'show work_mem')" 7MB
+eventually 60 own_ready
+exits 0 cowfs branch create p2 --from-pool own -c work_mem=9MB -o json
+same "$(as_restricted p2 "$(json passwords.restricted <"$T/.out")" 'show work_mem')" 9MB
+# An empty pool: the same, made now.
+cowfs pool resize own 0 >&2
+no_own() { [[ $(cowfs -o json pool get own | json members) == 0 ]]; }
+eventually 60 no_own
+exits 0 cowfs branch create p3 --from-pool own -o json
+same "$(as_restricted p3 "$(json passwords.restricted <"$T/.out")" 'show work_mem')" 7MB
+# Another policy in the configuration: members that have the old one are not handed out.
+cowfs psql main -- -XAtqc "create role app login password 'old'" >&2
+old=$(members)
+printf '[fork]\nrole_passwords = replaced\n' >"$COWFS_STORE/cowfs.conf"
+same "$(pool ready)" 0
+cowfs pool delete own --yes >&2
+exits 0 cowfs branch create p4 --from-pool ci -o json
+app=$(json passwords.app <"$T/.out")
+other() { [[ $(members) != *"${old%% *}"* ]] && ready 2; }
+eventually 60 other
+exits 0 cowfs branch create p5 --from-pool ci -o json
+differ "$(json passwords.app <"$T/.out")" "$app"
+sed -i 's/trust$/scram-sha-256/' "$M/p4/pg_hba.conf"
+cowfs suspend p4 >&2
+same "$(PGPASSWORD=$app "$PGBIN/psql" -h 127.0.0.1 -p "$(port_of p4)" -U app -d postgres -XAtqc 'select 1')" 1
+old=$(members)
+rm "$COWFS_STORE/cowfs.conf"
+eventually 60 other
 
 # --- stopped members have been run once; the end ---
 cowfs pool create cold --from main@s --size 1 --warm stopped >&2

@@ -62,56 +62,6 @@ static json_t *create_args(const struct command_call *call)
 	return args;
 }
 
-/* Only what the answer needs: no look at the parent, no wait until serve has looked at all. */
-static int take_from_pool(struct command_call *call, const char *pool, json_t *settings,
-			  json_t **ret)
-{
-	const char *was, *path;
-	int r = command_ask(
-	    call, "pool.take",
-	    json_pack("{s:s,s:s,s:o}", "pool", pool, "name", call->argv[0], "settings", settings),
-	    ret);
-
-	was = r == 0 ? json_string_value(json_object_get(*ret, "was")) : NULL;
-	path = r == 0 ? json_string_value(json_object_get(*ret, "path")) : NULL;
-	if (!was) {
-		if (r == 0)
-			serve_nudge(call->store);
-		return r;
-	}
-	if (path)
-		pgplace_hand_over(call->store, was, call->argv[0], path);
-	if (serve_runs(call->store))
-		serve_call(call->store, "handed",
-			   json_pack("{s:s,s:s}", "from", was, "to", call->argv[0]), NULL, NULL);
-	return 0;
-}
-
-static int create_from_pool(struct command_call *call, const char *pool)
-{
-	static const char *const others[] = {"parent", "empty", "ephemeral", "if-not-exists"};
-	json_t *settings = json_object(), *result = NULL;
-	int r = 0;
-
-	for (size_t k = 0; r == 0 && k < sizeof(others) / sizeof(others[0]); k++)
-		if (command_option(call, others[k]))
-			r = command_usage(call, "--from-pool and --%s exclude each other",
-					  others[k]);
-	if (r == 0)
-		r = branch_settings_read(call, settings);
-	if (r < 0) {
-		json_decref(settings);
-		return r;
-	}
-	r = take_from_pool(call, pool, settings, &result);
-	if (r == 0 && command_option(call, "seed"))
-		r = pg_seed(call, call->argv[0], command_option(call, "seed"));
-	if (r == 0)
-		r = output_print(&call->out, result, &branch_record_spec);
-	json_decref(result);
-	return r;
-}
-
 /* By the policy of the branch: into result.passwords. */
 static cow_errno make_passwords(struct command_call *call, json_t *result)
 {
@@ -136,11 +86,90 @@ static void print_passwords(const struct command_call *call, const json_t *resul
 	json_t *passwords = json_object_get(result, "passwords"), *v;
 	const char *role;
 
-	if (json_object_size(passwords))
+	if (call->out.format == OUTPUT_TABLE && json_object_size(passwords))
 		fputs("New passwords, shown only now:\n", call->out.out);
 	json_object_foreach (passwords, role, v)
-		fprintf(call->out.out, "  %s  %s\n", role, json_string_value(v));
+		if (call->out.format == OUTPUT_TABLE)
+			fprintf(call->out.out, "  %s  %s\n", role, json_string_value(v));
 }
+
+/* --- from a pool --- */
+
+/* Its server runs with what the pool says; what was said for this branch it has from its next start
+ * on, which is that of its first client. */
+static void restart(struct command_call *call)
+{
+	if (!serve_runs(call->store) ||
+	    serve_call(call->store, "suspend", json_pack("{s:s}", "name", call->argv[0]), NULL,
+		       NULL) < 0)
+		fprintf(stderr,
+			"note: what was said of the server of %s holds from its next start on\n",
+			call->argv[0]);
+}
+
+/* Only what the answer needs: no look at the parent, no wait until serve has looked at all. */
+static int take_from_pool(struct command_call *call, const char *pool, json_t *settings,
+			  json_t **ret)
+{
+	bool other_server = branch_settings_of_server(settings);
+	const char *was, *path;
+	int r = command_ask(
+	    call, "pool.take",
+	    json_pack("{s:s,s:s,s:o}", "pool", pool, "name", call->argv[0], "settings", settings),
+	    ret);
+
+	was = r == 0 ? json_string_value(json_object_get(*ret, "was")) : NULL;
+	path = r == 0 ? json_string_value(json_object_get(*ret, "path")) : NULL;
+	if (was && path)
+		pgplace_hand_over(call->store, was, call->argv[0], path);
+	/* Before anybody knows its address. */
+	if (r == 0)
+		r = make_passwords(call, *ret);
+	if (r == 0 && !was)
+		serve_nudge(call->store);
+	if (r < 0 || !was)
+		return r;
+	if (serve_runs(call->store))
+		serve_call(call->store, "handed",
+			   json_pack("{s:s,s:s}", "from", was, "to", call->argv[0]), NULL, NULL);
+	if (other_server)
+		restart(call);
+	return 0;
+}
+
+static int create_from_pool(struct command_call *call, const char *pool)
+{
+	static const char *const others[] = {"parent", "empty", "ephemeral", "if-not-exists"};
+	static const char *const of_pool[] = {"fork", "restricted", "reset-passwords"};
+	json_t *settings = json_object(), *result = NULL;
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && k < sizeof(others) / sizeof(others[0]); k++)
+		if (command_option(call, others[k]))
+			r = command_usage(call, "--from-pool and --%s exclude each other",
+					  others[k]);
+	/* The members have had their first start. */
+	for (size_t k = 0; r == 0 && k < sizeof(of_pool) / sizeof(of_pool[0]); k++)
+		if (command_option(call, of_pool[k]))
+			r = command_usage(call, "--%s is said of the pool: cowfs pool create --%s",
+					  of_pool[k], of_pool[k]);
+	if (r == 0)
+		r = branch_settings_read(call, settings);
+	if (r < 0) {
+		json_decref(settings);
+		return r;
+	}
+	r = take_from_pool(call, pool, settings, &result);
+	if (r == 0 && command_option(call, "seed"))
+		r = pg_seed(call, call->argv[0], command_option(call, "seed"));
+	if (r == 0)
+		r = output_print(&call->out, result, &branch_record_spec);
+	print_passwords(call, result);
+	json_decref(result);
+	return r;
+}
+
+/* --- made now --- */
 
 static int create_run(struct command_call *call)
 {
@@ -177,8 +206,7 @@ static int create_run(struct command_call *call)
 		r = pg_seed(call, call->argv[0], seed);
 	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
-	if (call->out.format == OUTPUT_TABLE)
-		print_passwords(call, result);
+	print_passwords(call, result);
 	json_decref(result);
 	return r;
 }

@@ -7,6 +7,7 @@
 
 #include "store/branch.h"
 #include "tools/cli/parse.h"
+#include "tools/daemon/branch_settings.h"
 #include "tools/serve/client.h"
 
 #define REFRESH_MS 600000 /* without --refresh */
@@ -58,7 +59,7 @@ static int create_run(struct command_call *call)
 {
 	const char *from = command_option(call, "from"), *size = command_option(call, "size");
 	const char *warm = command_option(call, "warm");
-	json_t *args;
+	json_t *args, *settings;
 	int r = 0;
 
 	if (!from)
@@ -70,6 +71,11 @@ static int create_run(struct command_call *call)
 	r = read_size(call, size ? size : "2", args);
 	if (r == 0)
 		r = read_refresh(call, args);
+	settings = json_object();
+	json_object_set_new(args, "settings", settings);
+	json_object_set_new(args, "fork", branch_settings_fork(call));
+	if (r == 0)
+		r = branch_settings_read(call, settings);
 	if (r == 0)
 		return change(call, "pool.create", args);
 	json_decref(args);
@@ -82,6 +88,9 @@ static const struct command_option create_options[] = {
     {"warm", 0, "HOW", "running: their servers run already (default); stopped: they were run once"},
     {"refresh", 0, "TIME",
      "replace those older than this when BRANCH was written to since; or never (default: 10m)"},
+    BRANCH_SETTINGS_SERVER,
+    BRANCH_SETTINGS_ROLES,
+    BRANCH_SETTINGS_FORK,
     {0},
 };
 
@@ -94,7 +103,10 @@ const struct command cmd_pool_create = {
 	"cowfs serve makes and starts them, and makes new ones for those that are taken\n"
 	"(cowfs branch create NAME --from-pool POOL). When BRANCH was reset or restored, all are "
 	"replaced.\nThey are not listed among branches, count among them, and take what servers "
-	"take.",
+	"take.\nWhat is said here of their servers and by --fork is in every branch that comes "
+	"from "
+	"the pool, as\nis the section [fork] of STORE/cowfs.conf; a change of that replaces the "
+	"members.",
     .example = "cowfs pool create ci --from golden --size 4",
     .options = create_options,
     .min_args = 1,

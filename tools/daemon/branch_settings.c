@@ -214,6 +214,16 @@ int branch_settings_read(struct command_call *call, json_t *set)
 	return r;
 }
 
+bool branch_settings_of_server(const json_t *set)
+{
+	static const char *const keys[] = {"postgres", "profile", "memory_bytes", "cpus"};
+
+	for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+		if (json_object_get(set, keys[k]))
+			return true;
+	return false;
+}
+
 json_t *branch_settings_fork(const struct command_call *call)
 {
 	json_t *all = json_array();

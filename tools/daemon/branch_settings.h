@@ -15,17 +15,22 @@
 		"expires-at", 0, "T", "delete it at this time (RFC 3339), or never"                \
 	}
 
+#define BRANCH_SETTINGS_SERVER                                                                     \
+	{"set", 'c', "NAME=VALUE", "a setting of its server, kept; may be repeated"},              \
+	    {"profile", 0, "P", "memory of its server: small, standard, inherit; or default"},     \
+	    {"memory", 0, "SIZE", "most memory of its server (cgroup v2); any, or default"},       \
+	{                                                                                          \
+		"cpus", 0, "N", "most processors of its server (cgroup v2); any, or default"       \
+	}
+
 #define BRANCH_SETTINGS_OTHERS                                                                     \
 	{"protected", 0, "yes|no", "never expires, is not reset or deleted without --force"},      \
 	    {"suspend-timeout", 0, "TIME", "idle time until it falls asleep; never, or default"},  \
 	    {"suspend-idle-sessions", 0, "yes|no",                                                 \
 	     "sleep also under clients that run nothing; or default"},                             \
 	    {"max-connections", 0, "N", "most clients at once behind cowfs serve; or default"},    \
-	    {"set", 'c', "NAME=VALUE", "a setting of its server, kept; may be repeated"},          \
 	    {"unset", 0, "NAME", "take back a setting that -c made; may be repeated"},             \
-	    {"profile", 0, "P", "memory of its server: small, standard, inherit; or default"},     \
-	    {"memory", 0, "SIZE", "most memory of its server (cgroup v2); any, or default"},       \
-	    {"cpus", 0, "N", "most processors of its server (cgroup v2); any, or default"},        \
+	    BRANCH_SETTINGS_SERVER,                                                                \
 	{                                                                                          \
 		"quota", 0, "SIZE", "most it may have of its own, like 10G; or none"               \
 	}
@@ -46,6 +51,9 @@
 /* The values of --fork and of its two other names, for the key "fork" of a verb; an empty array
  * when there are none. */
 json_t *branch_settings_fork(const struct command_call *call);
+
+/* Does `set` hold something that a server has from its start on? */
+bool branch_settings_of_server(const json_t *set);
 
 /* Put what the options of this call say into `set`; null removes a key. -EINVAL. */
 int branch_settings_read(struct command_call *call, json_t *set);

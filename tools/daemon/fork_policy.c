@@ -2,6 +2,7 @@
 #include "tools/daemon/fork_policy.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/daemon/config.h"
@@ -88,6 +89,38 @@ struct cow_pgfork_policy fork_policy_parse(const json_t *policy)
 	    .replace_role_passwords = is_other(policy, "role_passwords"),
 	    .lock_superusers = is_other(policy, "superusers"),
 	};
+}
+
+cow_errno fork_policy_set_all(json_t *policy, const json_t *texts, struct cow_error *e)
+{
+	cow_errno r = 0;
+	json_t *v;
+	size_t k;
+
+	json_array_foreach (texts, k, v)
+		if (r == 0)
+			r = fork_policy_set(policy,
+					    json_string_value(v) ? json_string_value(v) : "", e);
+	return r;
+}
+
+cow_errno fork_policy_into(const char *store, const json_t *given, const json_t *asked, char **ret,
+			   struct cow_pgfork_policy *ret_policy, struct cow_error *e)
+{
+	json_t *settings = given ? json_deep_copy(given) : json_object(), *policy = NULL;
+	cow_errno r = fork_policy_configured(store, &policy, e);
+
+	if (r == 0)
+		r = fork_policy_set_all(policy, asked, e);
+	if (r == 0) {
+		*ret_policy = fork_policy_parse(policy);
+		json_object_set(settings, "fork", policy);
+		*ret = json_dumps(settings, JSON_COMPACT);
+		r = *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for settings");
+	}
+	json_decref(policy);
+	json_decref(settings);
+	return r;
 }
 
 cow_errno fork_policy_of(const char *store, const char *settings, struct cow_pgfork_policy *ret,

@@ -20,6 +20,14 @@ cow_errno fork_policy_configured(const char *store, json_t **ret, struct cow_err
 /* Change words: "KEY=WORD", as --fork has it. -EINVAL, the reason lists what there is. */
 cow_errno fork_policy_set(json_t *policy, const char *text, struct cow_error *e);
 
+/* The same with each of an array; NULL = none. */
+cow_errno fork_policy_set_all(json_t *policy, const json_t *texts, struct cow_error *e);
+
+/* The settings of a new branch, `given` (may be NULL) with its policy in them: that of the
+ * configuration, changed by what was asked for (array, may be NULL). Free *ret. */
+cow_errno fork_policy_into(const char *store, const json_t *given, const json_t *asked, char **ret,
+			   struct cow_pgfork_policy *ret_policy, struct cow_error *e);
+
 /* The policy of a branch with these settings (JSON text, may be NULL): what they say, else what the
  * configuration says. *ret_words may be NULL; it is a new object. */
 cow_errno fork_policy_of(const char *store, const char *settings, struct cow_pgfork_policy *ret,

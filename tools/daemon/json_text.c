@@ -41,3 +41,19 @@ json_t *json_count(uint64_t n)
 {
 	return json_integer(n > INT64_MAX ? INT64_MAX : (json_int_t)n);
 }
+
+void json_merge(json_t *into, const json_t *change)
+{
+	const char *key;
+	json_t *v, *old;
+
+	json_object_foreach ((json_t *)change, key, v) {
+		old = json_object_get(into, key);
+		if (json_is_null(v))
+			json_object_del(into, key);
+		else if (json_is_object(v) && json_is_object(old))
+			json_merge(old, v);
+		else
+			json_object_set(into, key, v);
+	}
+}

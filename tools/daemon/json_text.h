@@ -13,3 +13,7 @@ json_t *json_time(int64_t ns);
 
 /* Sizes and counts never exceed what JSON integers hold here (2^63 - 1); larger ones are cut. */
 json_t *json_count(uint64_t n);
+
+/* Change an object (NULL `change`: nothing): null removes a key; an object goes into the one that
+ * is there; anything else is borrowed from `change` and replaces what was there. */
+void json_merge(json_t *into, const json_t *change);

@@ -82,30 +82,6 @@ static cow_errno check_own(const json_t *settings, struct cow_error *e)
 				       OWN_MAX);
 }
 
-/* The settings of a new branch with its policy in them: that of the configuration, changed by what
- * was asked for (`asked`: array of KEY=WORD, may be NULL). Free *ret. */
-static cow_errno new_settings(struct engine *g, const json_t *given, const json_t *asked,
-			      char **ret, struct cow_pgfork_policy *ret_policy, struct cow_error *e)
-{
-	json_t *settings = given ? json_deep_copy(given) : json_object(), *policy = NULL, *v;
-	size_t k;
-	cow_errno r = fork_policy_configured(cow_store_path(g->store), &policy, e);
-
-	json_array_foreach (asked, k, v)
-		if (r == 0)
-			r = fork_policy_set(policy,
-					    json_string_value(v) ? json_string_value(v) : "", e);
-	if (r == 0) {
-		*ret_policy = fork_policy_parse(policy);
-		json_object_set(settings, "fork", policy);
-		*ret = json_dumps(settings, JSON_COMPACT);
-		r = *ret ? 0 : cow_fail(e, -ENOMEM, "no memory for settings");
-	}
-	json_decref(policy);
-	json_decref(settings);
-	return r;
-}
-
 /* {name, parent?, empty?, ephemeral?, if_not_exists?, settings?, fork?: [KEY=WORD...],
  * private?} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
@@ -142,7 +118,8 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0)
 		r = pool_check_name(how.name, e);
 	if (r == 0)
-		r = new_settings(g, settings, json_object_get(args, "fork"), &text, &policy, e);
+		r = fork_policy_into(cow_store_path(g->store), settings,
+				     json_object_get(args, "fork"), &text, &policy, e);
 	json_decref(settings);
 	how.settings = text;
 	if (r < 0) {
@@ -383,30 +360,12 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
-/* null removes a key; an object goes into the one that is there. */
-static void merge(json_t *into, json_t *change)
-{
-	const char *key;
-	json_t *v, *old;
-
-	json_object_foreach (change, key, v) {
-		old = json_object_get(into, key);
-		if (json_is_null(v))
-			json_object_del(into, key);
-		else if (json_is_object(v) && json_is_object(old))
-			merge(old, v);
-		else
-			json_object_set(into, key, v);
-	}
-}
-
 /* Into `merged`, the settings of the branch: the words of `asked` (array, may be NULL). */
 static cow_errno change_policy(struct engine *g, json_t *merged, const json_t *asked,
 			       struct cow_error *e)
 {
-	json_t *policy = json_object_get(merged, "fork"), *v;
+	json_t *policy = json_object_get(merged, "fork");
 	cow_errno r = 0;
-	size_t k;
 
 	if (json_array_size(asked) == 0)
 		return 0;
@@ -416,10 +375,7 @@ static cow_errno change_policy(struct engine *g, json_t *merged, const json_t *a
 		r = fork_policy_configured(cow_store_path(g->store), &policy, e);
 	if (r < 0)
 		return r;
-	json_array_foreach (asked, k, v)
-		if (r == 0)
-			r = fork_policy_set(policy,
-					    json_string_value(v) ? json_string_value(v) : "", e);
+	r = fork_policy_set_all(policy, asked, e);
 	json_object_set_new(merged, "fork", policy);
 	return r;
 }
@@ -448,7 +404,7 @@ static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, st
 		json_decref(merged);
 		merged = json_object();
 	}
-	merge(merged, change);
+	json_merge(merged, change);
 	json_object_del(merged, "quota_bytes"); /* the store's own */
 	r = check_own(merged, e);
 	if (r == 0)

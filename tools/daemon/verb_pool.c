@@ -5,8 +5,10 @@
  * ordinary branch named ".pool/POOL/NUMBER"; handing it over gives it its name, and its server, if
  * one runs, goes on. Members are made one at a time (pool.grow), started and marked ready by cowfs
  * serve, which also removes those that are too many or too old. A member is old when its parent has
- * other contents now, or was written to since and the member is older than `refresh_ms`; an old one
- * is never handed out. */
+ * other contents now, or was written to since and the member is older than `refresh_ms`, or when
+ * the configuration wants another policy of forks than the one it was started with; an old one is
+ * never handed out. What the pool was made with (settings of the server, policy) is in its members,
+ * and in a branch that is made because the pool is empty. */
 #include "tools/daemon/verb_pool.h"
 
 #include <errno.h>
@@ -21,14 +23,18 @@
 #include "store/cleanup.h"
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
+#include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/private.h"
 
 #define SIZE_MAX_POOL 1000
 #define NOTE "pools"
 
-/* Over reading the note, deciding, and writing it; and over choosing a member. */
+/* Over reading the note, deciding, and writing it; and over choosing a member. Never while a branch
+ * is made: that takes long, and who takes a member has no time. */
 static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
+/* Over choosing a number, and making the member that has it. */
+static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER;
 
 bool pool_is_member(const char *branch)
 {
@@ -111,14 +117,34 @@ static bool is_ready(const struct cow_branch_info *b)
 	return ready;
 }
 
-/* `pool` NULL: of a pool that is gone. */
-static bool is_old(struct engine *g, const json_t *pool, const struct cow_branch_info *b)
+/* The policy that members have which are made now; NULL: the configuration is faulty. */
+static json_t *policy_of(struct engine *g, const json_t *pool)
+{
+	json_t *policy = NULL;
+
+	if (fork_policy_configured(cow_store_path(g->store), &policy, NULL) == 0)
+		fork_policy_set_all(policy, json_object_get(pool, "fork"), NULL);
+	return policy;
+}
+
+static bool has_other_policy(const struct cow_branch_info *b, const json_t *policy)
+{
+	json_t *s = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	bool other = policy && !json_equal(json_object_get(s, "fork"), policy);
+
+	json_decref(s);
+	return other;
+}
+
+/* `pool` NULL: of a pool that is gone. `policy` as above. */
+static bool is_old(struct engine *g, const json_t *pool, const json_t *policy,
+		   const struct cow_branch_info *b)
 {
 	const char *source = json_string_value(json_object_get(pool, "source"));
 	json_int_t refresh_ms = json_integer_value(json_object_get(pool, "refresh_ms"));
 	enum cow_branch_moved moved;
 
-	if (!source)
+	if (!source || has_other_policy(b, policy))
 		return true;
 	if (strchr(source, '@')) /* what has a name of its own does not move */
 		return false;
@@ -132,6 +158,7 @@ struct members {
 	struct engine *g;
 	const char *name;
 	const json_t *pool;
+	json_t *policy;
 	unsigned all, ready, old;
 	char best[COW_BRANCH_MAX + 1]; /* the ready one that is oldest */
 	char *settings;                /* of it; owned */
@@ -149,7 +176,7 @@ static int count_member(const struct cow_branch_info *b, void *arg)
 		return 0;
 	number = strtoull(strrchr(b->name, '/') + 1, NULL, 10);
 	m->last = COW_MAX(m->last, number);
-	if (is_old(m->g, m->pool, b)) {
+	if (is_old(m->g, m->pool, m->policy, b)) {
 		m->old++;
 		return 0;
 	}
@@ -168,9 +195,10 @@ static int count_member(const struct cow_branch_info *b, void *arg)
 
 static struct members members_of(struct engine *g, const char *name, const json_t *pool)
 {
-	struct members m = {.g = g, .name = name, .pool = pool};
+	struct members m = {.g = g, .name = name, .pool = pool, .policy = policy_of(g, pool)};
 
 	cow_branch_each(g->store, count_member, &m);
+	json_decref(m.policy);
 	return m;
 }
 
@@ -180,17 +208,19 @@ void pool_describe(struct engine *g, json_t *branch)
 	const json_t *settings = json_object_get(branch, "settings");
 	struct cow_branch_info b = {0};
 	char pool[COW_BRANCH_MAX + 1];
-	json_t *pools = NULL;
+	json_t *pools = NULL, *policy, *own;
 
 	if (!pool_of(name, pool) || load(g, &pools, NULL) < 0)
 		return;
+	own = json_object_get(pools, pool);
+	policy = policy_of(g, own);
 	json_object_set_new(branch, "pool", json_text(pool));
 	json_object_set_new(branch, "pool_ready",
 			    json_boolean(json_is_true(json_object_get(settings, "pool_ready"))));
 	if (cow_branch_get(g->store, name, &b, NULL) == 0)
-		json_object_set_new(branch, "pool_stale",
-				    json_boolean(is_old(g, json_object_get(pools, pool), &b)));
+		json_object_set_new(branch, "pool_stale", json_boolean(is_old(g, own, policy, &b)));
 	cow_branch_info_release(&b);
+	json_decref(policy);
 	json_decref(pools);
 }
 
@@ -241,7 +271,20 @@ static cow_errno check_pool_name(const char *name, struct cow_error *e)
 	return r;
 }
 
-/* {name, source, size, warm: "running" | "stopped", refresh_ms (0 = never)} */
+/* KEY=WORD as --fork has it. */
+static cow_errno check_fork(struct engine *g, const json_t *texts, struct cow_error *e)
+{
+	json_t *policy = NULL;
+	cow_errno r = fork_policy_configured(cow_store_path(g->store), &policy, e);
+
+	if (r == 0)
+		r = fork_policy_set_all(policy, texts, e);
+	json_decref(policy);
+	return r;
+}
+
+/* {name, source, size, warm: "running" | "stopped", refresh_ms (0 = never), settings?, fork?:
+ * [KEY=WORD...]} */
 static cow_errno create(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const char *name, *source = NULL, *warm = engine_text_or_null(args, "warm");
@@ -259,6 +302,8 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0)
 		r = check_source(g, source, e);
 	if (r == 0)
+		r = check_fork(g, json_object_get(args, "fork"), e);
+	if (r == 0)
 		r = load(g, &pools, e);
 	if (r < 0)
 		return r;
@@ -266,10 +311,11 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 		json_decref(pools);
 		return cow_fail(e, -EEXIST, "pool %s exists already", name);
 	}
-	pool = json_pack("{s:o,s:I,s:s,s:I,s:o}", "source", json_text(source), "size", size, "warm",
-			 warm ? warm : "running", "refresh_ms",
+	pool = json_pack("{s:o,s:I,s:s,s:I,s:o,s:O*,s:O*}", "source", json_text(source), "size",
+			 size, "warm", warm ? warm : "running", "refresh_ms",
 			 json_integer_value(json_object_get(args, "refresh_ms")), "created_at",
-			 json_time(now_ns()));
+			 json_time(now_ns()), "settings", json_object_get(args, "settings"), "fork",
+			 json_object_get(args, "fork"));
 	json_object_set(pools, name, pool);
 	r = save(g, pools, e);
 	if (r == 0)
@@ -381,18 +427,32 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 
 /* --- growing, handing over --- */
 
-static cow_errno make_branch(struct engine *g, const char *name, const char *source,
-			     const char *settings, json_t **ret, struct cow_error *e)
+/* `wanted`: settings beside those of the pool, or NULL. */
+static cow_errno make_branch(struct engine *g, const char *name, const json_t *pool,
+			     const json_t *wanted, json_t **ret, struct cow_error *e)
 {
+	const char *source = json_string_value(json_object_get(pool, "source"));
+	json_t *settings = json_deep_copy(json_object_get(pool, "settings"));
+	struct cow_pgfork_policy policy = {0};
 	struct cow_branch_create how = {
 	    .name = name,
 	    .parent = source,
-	    .settings = settings,
 	    .prepare = cow_pgfork_prepare,
+	    .arg = &policy,
 	};
+	CLEANUP_FREE char *text = NULL;
 	struct branch_limits limits;
 	cow_errno r = branch_limits_read(g, &limits, e);
 
+	if (!settings)
+		settings = json_object();
+	json_merge(settings, wanted);
+	json_object_del(settings, "quota_bytes"); /* the store's own: take */
+	if (r == 0)
+		r = fork_policy_into(cow_store_path(g->store), settings,
+				     json_object_get(pool, "fork"), &text, &policy, e);
+	json_decref(settings);
+	how.settings = text;
 	if (r == 0)
 		r = branch_limits_check(g, &limits, e);
 	if (r == 0)
@@ -408,11 +468,11 @@ static cow_errno make_branch(struct engine *g, const char *name, const char *sou
 static cow_errno grow(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	char member[COW_BRANCH_MAX + 1];
-	json_t *pools = NULL, *pool = NULL;
+	json_t *pools = NULL, *pool = NULL, *awake;
 	struct members m;
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
-	WITH_LOCK(&changing);
+	WITH_LOCK(&growing);
 
 	if (r == 0)
 		r = find(g, name, &pools, &pool, e);
@@ -422,40 +482,41 @@ static cow_errno grow(struct engine *g, const json_t *args, json_t **ret, struct
 	free(m.settings);
 	snprintf(member, sizeof(member), POOL_PREFIX "%.200s/%llu", name,
 		 (unsigned long long)m.last + 1);
+	awake = json_pack("{s:i}", "suspend_timeout_ms", 0);
 	if (m.all < json_integer_value(json_object_get(pool, "size")))
-		r = make_branch(g, member, json_string_value(json_object_get(pool, "source")),
-				"{\"suspend_timeout_ms\":0}", ret, e);
+		r = make_branch(g, member, pool, awake, ret, e);
 	else
 		*ret = json_object();
+	json_decref(awake);
 	json_decref(pools);
 	return r;
 }
 
-/* What was said for the new branch, and the port that the member has: there it is reached already.
- */
+/* Those of the member, its port above all, where it is reached already, changed by what was said
+ * for the new branch. */
 static char *settings_of(const char *member, const json_t *wanted)
 {
-	json_t *s = wanted ? json_deep_copy(wanted) : json_object();
-	json_t *old = json_loads(member, 0, NULL);
+	json_t *s = json_loads(member, 0, NULL);
 	char *text;
 
-	if (json_object_get(old, "port"))
-		json_object_set(s, "port", json_object_get(old, "port"));
+	json_object_del(s, "pool_ready");
+	json_object_del(s, "suspend_timeout_ms");
+	json_merge(s, wanted);
 	json_object_del(s, "quota_bytes"); /* the store's own: take */
 	text = json_dumps(s, JSON_COMPACT);
-	json_decref(old);
 	json_decref(s);
 	return text;
 }
 
 #define TRIES 3 /* serve may be removing the one that was chosen */
 
-/* `was`: the name it had in the pool; "" = the pool was empty, and it was made now. */
+/* `was`: the name it had in the pool; "" = the pool is empty. */
 static cow_errno hand_over(struct engine *g, const char *pool_name, const json_t *pool,
 			   const char *name, const json_t *wanted, char was[COW_BRANCH_MAX + 1],
-			   json_t **ret, struct cow_error *e)
+			   struct cow_error *e)
 {
 	cow_errno r = -ENOENT;
+	WITH_LOCK(&changing);
 
 	for (int k = 0; r == -ENOENT && k < TRIES; k++) {
 		struct members m = members_of(g, pool_name, pool);
@@ -464,12 +525,10 @@ static cow_errno hand_over(struct engine *g, const char *pool_name, const json_t
 		free(m.settings);
 		snprintf(was, COW_BRANCH_MAX + 1, "%s", m.best);
 		if (!was[0])
-			return make_branch(g, name,
-					   json_string_value(json_object_get(pool, "source")),
-					   settings, ret, e);
+			return 0;
 		r = cow_branch_rename_running(g->store, was, name, settings, e);
 	}
-	return r < 0 ? r : branch_json_get(g, name, false, ret, e);
+	return r;
 }
 
 /* {pool, name, settings?} -> the branch, with was: the name it had in the pool (null: the pool was
@@ -482,7 +541,6 @@ static cow_errno take(struct engine *g, const json_t *args, json_t **ret, struct
 	const json_t *settings;
 	uint64_t quota;
 	cow_errno r = engine_text(args, "name", &name, e);
-	WITH_LOCK(&changing);
 
 	if (r == 0)
 		r = engine_text(args, "pool", &pool_name, e);
@@ -493,7 +551,10 @@ static cow_errno take(struct engine *g, const json_t *args, json_t **ret, struct
 	if (r < 0)
 		return r;
 	settings = json_object_get(args, "settings");
-	r = hand_over(g, pool_name, pool, name, settings, was, ret, e);
+	r = hand_over(g, pool_name, pool, name, settings, was, e);
+	if (r == 0)
+		r = was[0] ? branch_json_get(g, name, false, ret, e)
+			   : make_branch(g, name, pool, settings, ret, e);
 	json_decref(pools);
 	quota = (uint64_t)json_integer_value(json_object_get(settings, "quota_bytes"));
 	if (r == 0 && quota && (r = cow_branch_set_quota(g->store, name, quota, e)) == 0) {

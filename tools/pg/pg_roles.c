@@ -31,18 +31,17 @@ static cow_errno random_password(char ret[PASSWORD_LETTERS + 1], struct cow_erro
 	return 0;
 }
 
-/* `verifier` NULL = no password. The server sees the verifier only: what it logs or keeps is not
+/* The server sees the verifier only: what it logs or keeps is not
  * the password. */
 static cow_errno set_verifier(PGconn *c, const char *role, const char *verifier,
 			      struct cow_error *e)
 {
 	char *name = PQescapeIdentifier(c, role, strlen(role)), *text = NULL;
-	char *literal = verifier ? PQescapeLiteral(c, verifier, strlen(verifier)) : NULL;
+	char *literal = PQescapeLiteral(c, verifier, strlen(verifier));
 	CLEANUP(pg_clear) PGresult *res = NULL;
 	cow_errno r = 0;
 
-	if (name && (literal || !verifier) &&
-	    asprintf(&text, "ALTER ROLE %s PASSWORD %s", name, literal ? literal : "NULL") > 0)
+	if (name && literal && asprintf(&text, "ALTER ROLE %s PASSWORD %s", name, literal) > 0)
 		res = PQexec(c, text);
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
 		r = pg_said(e, -EPERM, "give a role a new password", PQerrorMessage(c));
@@ -52,6 +51,7 @@ static cow_errno set_verifier(PGconn *c, const char *role, const char *verifier,
 	return r;
 }
 
+/* `passwords`, `verifiers` NULL: one that nobody knows. */
 static cow_errno new_password(PGconn *c, const char *role, json_t *passwords, json_t *verifiers,
 			      struct cow_error *e)
 {
@@ -63,7 +63,7 @@ static cow_errno new_password(PGconn *c, const char *role, json_t *passwords, js
 		r = pg_said(e, -EPERM, "make a password", PQerrorMessage(c));
 	if (r == 0)
 		r = set_verifier(c, role, verifier, e);
-	if (r == 0) {
+	if (r == 0 && passwords) {
 		json_object_set_new(passwords, role, json_string(password));
 		json_object_set_new(verifiers, role, json_string(verifier));
 	}
@@ -115,7 +115,7 @@ cow_errno cow_pg_old_passwords(const struct pg_address *at, const json_t *verifi
 	if (r == 0)
 		r = roles_with_passwords(c, &res, e);
 	for (int k = 0; r == 0 && forget && k < PQntuples(res); k++)
-		r = set_verifier(c, PQgetvalue(res, k, 0), NULL, e);
+		r = new_password(c, PQgetvalue(res, k, 0), NULL, NULL, e);
 	/* Only roles that there are: the contents are others now. */
 	if (r == 0)
 		roles = PQexec(c, "SELECT rolname FROM pg_authid WHERE rolcanlogin");

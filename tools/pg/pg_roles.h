@@ -28,6 +28,6 @@ cow_errno cow_pg_new_passwords(const struct pg_address *at, bool all, bool restr
 			       json_t **passwords, json_t **verifiers, struct cow_error *e);
 
 /* Give roles of other contents the passwords they had before: `verifiers` as above, NULL = none.
- * `forget`: a role that has a password and is not among them loses it. */
+ * `forget`: a role that has a password and is not among them gets one that nobody knows. */
 cow_errno cow_pg_old_passwords(const struct pg_address *at, const json_t *verifiers, bool forget,
 			       struct cow_error *e);
