@@ -23,6 +23,7 @@ figures() {
 	"$BENCH/ask" "$STORE" branch.create "{\"name\": \"ax-%d\", \"parent\": \"$3\"}" "$CREATES" |
 		awk '{ print $1 / 1000 }' >"$WORK/ms"
 	record "$1-create" "" cowfs "$(percentile 50 <"$WORK/ms")" ms less "ask branch.create" "$2"
+	record "$1-create-p99" "" cowfs "$(percentile 99 <"$WORK/ms")" ms less "ask branch.create" "$2"
 	"$BENCH/ask" "$STORE" branch.delete '{"names": ["ax-%d"]}' "$CREATES" >/dev/null
 	branch_make cowfs ax "$3"
 	began=${EPOCHREALTIME/./}
