@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* kv_rocks: the map on RocksDB. The only file that includes rocksdb/c.h.
+/* kv_rocks: the map on RocksDB. The only file that calls it.
  *
  * RocksDB 7.8.3 (Debian 12) has data-loss bugs that were fixed only later; the settings below stay
  * on the safe paths: WAL always on, no recycled or compressed WAL, no manual WAL flush, default
@@ -14,12 +14,12 @@
 #include "store/kv.h"
 
 #include <errno.h>
-#include <rocksdb/c.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/cleanup.h"
 #include "store/log.h"
+#include "store/rocks.h"
 
 enum { PREFIX_BYTES = 17 };
 
@@ -258,12 +258,12 @@ static struct rocks *make_rocks(bool create)
 
 cow_errno cow_kv_rocks_open(const char *dir, bool create, struct cow_kv **ret, struct cow_error *e)
 {
-	struct rocks *k = make_rocks(create);
+	cow_errno r = cow_rocks_load(e);
+	struct rocks *k = r < 0 ? NULL : make_rocks(create);
 	char *text = NULL;
-	cow_errno r;
 
 	if (!k)
-		return -ENOMEM;
+		return r < 0 ? r : -ENOMEM;
 	k->db = rocksdb_open(k->options, dir, &text);
 	if (k->db) {
 		*ret = &k->kv;

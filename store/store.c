@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,21 @@ static cow_errno fill_new(const char *path, int dirfd, struct cow_error *e)
 	return r < 0 ? cow_fail(e, r, "cannot write %s: %s", path, strerror(-r)) : 0;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	if (at->level > 0)
+		remove(path);
+	return 0;
+}
+
+/* It was empty before, so all that is in it now is ours. */
+static void leave_nothing(const char *path, bool made)
+{
+	nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (made)
+		rmdir(path);
+}
+
 cow_errno cow_store_create(const char *path, struct cow_error *e)
 {
 	CLEANUP_FD int dirfd = -1;
@@ -90,7 +106,9 @@ cow_errno cow_store_create(const char *path, struct cow_error *e)
 		return cow_fail(e, -errno, "cannot open %s: %s", path, strerror(errno));
 	if (fchmod(dirfd, 0700) < 0)
 		return cow_fail(e, -errno, "cannot restrict %s: %s", path, strerror(errno));
-	return fill_new(path, dirfd, e);
+	if ((r = fill_new(path, dirfd, e)) < 0)
+		leave_nothing(path, made);
+	return r;
 }
 
 static cow_errno check_version(struct cow_store *s, struct cow_error *e)

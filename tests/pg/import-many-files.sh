@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout 1200
+# timeout 3600
 # A data directory of very many small files (1 KB each): imported whole, in time that grows with the files and not faster, with
 # the memory of the daemon bounded. 30,000 by default, a million (a gigabyte) with --long.
 . "$(dirname "$0")/../lib/lib.sh"

@@ -35,7 +35,7 @@ same "$(state_of b)" suspended
 same "$(starts_of b)" 2
 
 # A client that stays keeps it awake, in a transaction or not; one that leaves lets it sleep.
-"$PGBIN/psql" -h 127.0.0.1 -p "$port" -U postgres -d postgres -Xq -c 'begin' -c 'select pg_sleep(3)' >&2 &
+"$PGBIN/psql" -h 127.0.0.1 -p "$port" -U postgres -d postgres -Xq -c 'begin' -c 'select pg_sleep(8)' >&2 &
 client=$!
 eventually 5 state_is b running
 sleep 2

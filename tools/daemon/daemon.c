@@ -17,6 +17,7 @@
 #include "tools/daemon/mountinfo.h"
 #include "tools/daemon/opening.h"
 #include "tools/daemon/server.h"
+#include "tools/pg/pg.h"
 
 /* A command that has the store open for a moment must not make the mount fail. */
 #define OPEN_WAIT_MS 3000
@@ -305,7 +306,9 @@ static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct
 	struct timespec now;
 	cow_errno r;
 
-	r = prepare(&o->mount, &d->mounted.mount, e);
+	r = cow_pg_ready(e);
+	if (r == 0)
+		r = prepare(&o->mount, &d->mounted.mount, e);
 	if (r < 0)
 		return r;
 	/* The store's threads never have the rights that the mount still needs. */

@@ -4,22 +4,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/cleanup.h"
+#include "store/log.h"
 #include "tools/pg/pg_impl.h"
 
 #define CONNECT_TIMEOUT "10" /* seconds */
 
 void pg_finish(PGconn **c)
 {
-	PQfinish(*c);
+	if (*c)
+		PQfinish(*c);
 }
 
 void pg_clear(PGresult **r)
 {
-	PQclear(*r);
+	if (*r)
+		PQclear(*r);
 }
 
 /* Who owns a database chooses its search_path, and with it whose functions we, who are superusers,
@@ -37,10 +39,20 @@ void pg_clear(PGresult **r)
 		    NAMES_OF_THE_SYSTEM, NULL                                                      \
 	}
 
+cow_errno cow_pg_ready(struct cow_error *e)
+{
+	return cow_pq_load(e);
+}
+
 enum pg_answer cow_pg_ping(const struct pg_address *at)
 {
+	struct cow_error e = {0};
 	char port[16];
 
+	if (cow_pq_load(&e) < 0) {
+		cow_log_error("%s", e.text);
+		return PG_ANSWER_NONE;
+	}
 	snprintf(port, sizeof(port), "%d", at->port);
 	switch (PQpingParams(ADDRESS(at, port), 0)) {
 	case PQPING_OK:
@@ -62,7 +74,11 @@ cow_errno pg_said(struct cow_error *e, cow_errno r, const char *doing, const cha
 cow_errno pg_dial(const struct pg_address *at, PGconn **ret, struct cow_error *e)
 {
 	char port[16];
+	cow_errno r = cow_pq_load(e);
 
+	*ret = NULL;
+	if (r < 0)
+		return r;
 	snprintf(port, sizeof(port), "%d", at->port);
 	/* The first dbname may be a whole connection string, a later one names the database. */
 	*ret =

@@ -22,6 +22,10 @@ struct pg_address {
 	const char *user, *dbname;
 };
 
+/* Load what talking to a server needs, which is else done when it is first needed: for processes
+ * that stay, and whose children would each do it again. -ELIBACC there is no libpq. */
+cow_errno cow_pg_ready(struct cow_error *e);
+
 /* A connection; one thread at a time. */
 struct pg_session;
 /* -ECONNREFUSED cannot connect. */

@@ -61,6 +61,11 @@ cow_errno pg_dial_plain(const struct pg_address *at, const char *dbname, PGconn 
 	const char *const values[] = {at->host, port,  at->user, dbname, CONNECT_TIMEOUT,
 				      "cowfs",  PLAIN, "UTF8",   NULL};
 
+	cow_errno r = cow_pq_load(e);
+
+	*ret = NULL;
+	if (r < 0)
+		return r;
 	snprintf(port, sizeof(port), "%d", at->port);
 	/* A database name is a name, not a connection string: expand_dbname is 0. */
 	*ret = PQconnectdbParams(names, values, 0);

@@ -2,9 +2,8 @@
 /* pg_impl: what the files of the libpq fence share (pg*.c). Nobody else includes it: what is asked
  * of a database is a named function in one of their headers. */
 #pragma once
-#include <libpq-fe.h>
-
 #include "tools/pg/pg.h"
+#include "tools/pg/pq.h"
 
 #define PG_COLUMNS_MAX 1664 /* as many as a SELECT of PostgreSQL can have */
 

@@ -15,6 +15,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/daemon/notify.h"
+#include "tools/pg/pg.h"
 #include "tools/serve/conn.h"
 #include "tools/serve/job.h"
 #include "tools/serve/tls.h"
@@ -182,7 +183,7 @@ static cow_errno prepare_process(struct cow_error *e)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	return 0;
+	return cow_pg_ready(e);
 }
 
 static cow_errno make_events(struct serve *s, struct cow_error *e)
