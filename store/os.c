@@ -14,29 +14,62 @@
 
 #include "store/cleanup.h"
 
+enum { SECTOR = 4096 };
+
 /* Process-wide because it stands in for the kernel, of which there is one too. */
 static struct {
 	_Atomic uint64_t calls, fail_at;
 	_Atomic int err;
+	_Atomic bool shortened;
 } faults;
 
-uint64_t cow_os_fail_after(uint64_t n, int err)
+static uint64_t arm(uint64_t n, int err, bool shortened)
 {
 	uint64_t seen = atomic_exchange(&faults.calls, 0);
 
 	faults.err = err;
+	faults.shortened = shortened;
 	faults.fail_at = n;
 	return seen;
 }
 
-/* 0, or the error that the tests asked for. The counter runs only while a test has armed it. */
-static cow_errno fault(void)
+uint64_t cow_os_fail_after(uint64_t n, int err)
+{
+	return arm(n, err, false);
+}
+
+uint64_t cow_os_short_after(uint64_t n, int err)
+{
+	return arm(n, err, true);
+}
+
+/* Is this the call that a test asked for? The counter runs only while it is armed. */
+static bool is_due(void)
 {
 	uint64_t at = atomic_load_explicit(&faults.fail_at, memory_order_relaxed);
 
-	if (at == 0)
+	return at != 0 && atomic_fetch_add(&faults.calls, 1) + 1 == at;
+}
+
+static cow_errno fault(void)
+{
+	return is_due() ? -faults.err : 0;
+}
+
+/* How much of a transfer of `len` bytes its first call moves at most, and what ends it after that
+ * (*ret_then 0: nothing). */
+static size_t first_part(size_t len, cow_errno *ret_then)
+{
+	size_t half = len / 2;
+
+	*ret_then = 0;
+	if (!is_due())
+		return len;
+	*ret_then = -faults.err;
+	if (!faults.shortened)
 		return 0;
-	return atomic_fetch_add(&faults.calls, 1) + 1 == at ? -faults.err : 0;
+	/* As the kernel does it: what goes past its cache stops at the end of a sector. */
+	return half >= SECTOR ? half / SECTOR * SECTOR : half;
 }
 
 #define RETRY(call)                                                                                \
@@ -53,10 +86,11 @@ static cow_errno fault(void)
 cow_errno cow_os_pread(int fd, void *buf, size_t len, uint64_t pos)
 {
 	uint8_t *p = buf;
-	cow_errno r = fault();
+	cow_errno then;
+	size_t part = first_part(len, &then);
 
-	while (r == 0 && len) {
-		ssize_t n = pread(fd, p, len, (off_t)pos);
+	while (len && (part || then == 0)) {
+		ssize_t n = pread(fd, p, part ? part : len, (off_t)pos);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -65,16 +99,18 @@ cow_errno cow_os_pread(int fd, void *buf, size_t len, uint64_t pos)
 		p += n;
 		pos += (uint64_t)n;
 		len -= (size_t)n;
+		part = 0;
 	}
-	return r;
+	return then;
 }
 
 static cow_errno write_all(int fd, const uint8_t *p, size_t len, uint64_t pos, int flags)
 {
-	cow_errno r = fault();
+	cow_errno then;
+	size_t part = first_part(len, &then);
 
-	while (r == 0 && len) {
-		struct iovec io = {.iov_base = (void *)p, .iov_len = len};
+	while (len && (part || then == 0)) {
+		struct iovec io = {.iov_base = (void *)p, .iov_len = part ? part : len};
 		ssize_t n = pwritev2(fd, &io, 1, (off_t)pos, flags);
 
 		if (n < 0 && errno == EINTR)
@@ -84,8 +120,9 @@ static cow_errno write_all(int fd, const uint8_t *p, size_t len, uint64_t pos, i
 		p += n;
 		pos += (uint64_t)n;
 		len -= (size_t)n;
+		part = 0;
 	}
-	return r;
+	return then;
 }
 
 cow_errno cow_os_pwrite(int fd, const void *buf, size_t len, uint64_t pos)
@@ -163,21 +200,18 @@ cow_errno cow_os_replace(int dirfd, const char *path, const void *data, size_t l
 		return fd;
 	if ((r = cow_os_pwrite(fd, data, len, 0)) < 0 || (r = cow_os_fsync(fd)) < 0)
 		return r;
-	if (renameat(dirfd, temp, dirfd, path) < 0)
-		return -errno;
-	return cow_os_sync_dir(dirfd, ".");
+	r = RETRY(renameat(dirfd, temp, dirfd, path));
+	return r < 0 ? r : cow_os_sync_dir(dirfd, ".");
 }
 
 cow_errno cow_os_read_small(int dirfd, const char *path, char *buf, size_t size)
 {
 	CLEANUP_FD int fd = cow_os_open(dirfd, path, O_RDONLY, 0);
-	ssize_t n;
+	ssize_t n = 0;
+	cow_errno r = fd < 0 ? fd : RETRY((n = read(fd, buf, size - 1)));
 
-	if (fd < 0)
-		return fd;
-	n = read(fd, buf, size - 1);
-	if (n < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	buf[n] = '\0';
 	return 0;
 }

@@ -45,3 +45,6 @@ cow_errno cow_os_boot_id(char ret[64]);
  * Returns how many calls have been counted since the last setting. Process-wide, like the system
  * calls. */
 uint64_t cow_os_fail_after(uint64_t n, int err);
+/* Tests only: the same, but a read or write that is hit first moves half of its bytes, and then
+ * fails; with `err` 0 it goes on with the rest, as after any short transfer. */
+uint64_t cow_os_short_after(uint64_t n, int err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* faults: every host call of a scripted workload fails once (DESIGN 4.4, rule 5).
+/* faults: every host call of a scripted workload fails once, at its begin or after half of its
+ * bytes, or only moves them in two parts (DESIGN 4.4, rule 5).
  *
  * The workload writes, syncs, truncates, punches, takes a snapshot, branches and frees, on two
  * files; it is run once to count the host calls and then once for each of them and each error.
@@ -41,7 +42,8 @@ struct script {
 
 static cow_errno fill(struct cow_inode *i, uint64_t off, size_t len, int byte, unsigned flags)
 {
-	static uint8_t buf[64 * B];
+	/* Aligned: what is written durably goes past the page cache. */
+	static uint8_t buf[64 * B] __attribute__((aligned(4096)));
 
 	memset(buf, byte, len);
 	return cow_file_write(i, buf, off, len, flags);
@@ -392,17 +394,18 @@ static int again(struct script *s)
 }
 
 /* In a child: a crash or a hang is a failure of its own. */
-static int one_host_fault(uint64_t nth, int err)
+static int one_fault(uint64_t (*arm)(uint64_t n, int err), uint64_t nth, int err)
 {
 	struct script s;
 	int failed;
 
 	begin(&s, false);
 	cow_log_set_level(COW_LOG_ERROR - 1);
-	cow_os_fail_after(nth, err);
+	arm(nth, err);
 	go(&s);
-	cow_os_fail_after(0, 0);
-	failed = others_go_on(&s) || (s.failed_step >= 0 && error_is_kept(&s));
+	arm(0, 0);
+	failed = err == 0 && s.failed_step >= 0 ? bad(&s, "nothing was asked to fail", 0) : 0;
+	failed = failed || others_go_on(&s) || (s.failed_step >= 0 && error_is_kept(&s));
 	end(&s);
 	if (!failed) {
 		cow_store_close(s.t.s, NULL);
@@ -410,6 +413,17 @@ static int one_host_fault(uint64_t nth, int err)
 	}
 	tmpdir_remove(s.t.dir);
 	return failed;
+}
+
+static int one_host_fault(uint64_t nth, int err)
+{
+	return one_fault(cow_os_fail_after, nth, err);
+}
+
+/* Half of the bytes are moved; then the error, or (0) the rest. */
+static int one_short_transfer(uint64_t nth, int err)
+{
+	return one_fault(cow_os_short_after, nth, err);
 }
 
 /* The map stops for good at its first error; half of the time the power goes as well, and what it
@@ -498,7 +512,8 @@ static void every_call_fails(int (*fault)(uint64_t nth, int err), uint64_t n, in
 	for (uint64_t k = 1; k <= n; k++)
 		if (!only || strtoull(only, NULL, 10) == k)
 			failures += in_child(fault, k, err);
-	fprintf(stderr, "%llu calls failed once with %s\n", (unsigned long long)n, strerror(err));
+	fprintf(stderr, "%llu calls met it once: %s\n", (unsigned long long)n,
+		err ? strerror(err) : "a short transfer");
 	cr_assert_eq(failures, 0, "%u of %llu faults were not taken well", failures,
 		     (unsigned long long)n);
 }
@@ -513,6 +528,22 @@ Test(faults, every_host_call_fails_with_EIO)
 Test(faults, every_host_call_fails_with_ENOSPC)
 {
 	every_call_fails(one_host_fault, count_host_calls(), ENOSPC);
+}
+
+/* As a transfer near the end of a disk, or one that a signal met: the rest has to follow. */
+Test(faults, every_transfer_is_short_and_goes_on)
+{
+	every_call_fails(one_short_transfer, count_host_calls(), 0);
+}
+
+Test(faults, every_transfer_is_short_and_fails_with_EIO)
+{
+	every_call_fails(one_short_transfer, count_host_calls(), EIO);
+}
+
+Test(faults, every_transfer_is_short_and_fails_with_ENOSPC)
+{
+	every_call_fails(one_short_transfer, count_host_calls(), ENOSPC);
 }
 
 Test(faults, every_write_to_the_map_fails)
