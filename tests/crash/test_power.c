@@ -9,6 +9,8 @@
  *
  *   COWFS_LONG=1             more of everything
  *   COWFS_POWER_SEED=17      the first of the random plans
+ *   COWFS_POWER_ONE_OF=20 COWFS_POWER_FIRST=3
+ *                            of the exhaustive orders each twentieth, from the third
  *   COWFS_POWER_ONLY='random 17 60' COWFS_POWER_CUT=0:311:1:3:99   one cut again
  *   COWFS_POWER_MODEL=ext4   leave the strict model out
  *   COWFS_POWER_KEEP=1       keep the directories */
@@ -200,8 +202,8 @@ static void every_word(unsigned length, unsigned one_of)
 	need_recorder();
 	for (unsigned k = 0; k < length; k++)
 		all *= 7;
-	for (size_t n = (size_t)time(NULL) % one_of; n < all && failures < 4;
-	     n += one_of, words++) {
+	for (size_t n = number("COWFS_POWER_FIRST", (size_t)time(NULL), 0) % one_of;
+	     n < all && failures < 4; n += one_of, words++) {
 		char word[8] = "";
 		size_t rest = n;
 

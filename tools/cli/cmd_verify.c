@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "tools/pg/pgrelation.h"
+
 static const struct output_column fault[] = {
-    {"branch", "BRANCH", OUTPUT_TEXT, NULL},
-    {"path", "PATH", OUTPUT_TEXT, NULL},
-    {"block", "BLOCK", OUTPUT_NUMBER, NULL},
-    {"what", "FAULT", OUTPUT_TEXT, NULL},
-    {0},
+    {"branch", "BRANCH", OUTPUT_TEXT, NULL}, {"path", "PATH", OUTPUT_TEXT, NULL},
+    {"block", "BLOCK", OUTPUT_NUMBER, NULL}, {"relation", "RELATION", OUTPUT_TEXT, NULL},
+    {"what", "FAULT", OUTPUT_TEXT, NULL},    {0},
 };
 static const struct output_spec faults_spec = {.rows = "faults", .columns = fault};
 
@@ -36,6 +36,31 @@ static json_t *verify_args(const struct command_call *call)
 			 command_option(call, "repair") != NULL);
 }
 
+/* To each fault in a file of a relation: which one. */
+static void name_relations(struct command_call *call, json_t *faults)
+{
+	struct pgrelation_names names = {0};
+	json_t *f;
+	size_t k;
+
+	json_array_foreach (faults, k, f) {
+		const json_t *block = json_object_get(f, "block");
+		const char *branch = json_string_value(json_object_get(f, "branch"));
+		const char *path = json_string_value(json_object_get(f, "path"));
+		struct pgrelation r;
+		char name[sizeof(names.name)], text[sizeof(names.name) + 64];
+		uint64_t at =
+		    json_is_integer(block) ? (uint64_t)json_integer_value(block) : UINT64_MAX;
+
+		json_object_set_new(f, "relation", json_null());
+		if (!branch || !path || !pgrelation_of(path, at, &r))
+			continue;
+		pgrelation_name(call, &names, branch, &r, name, sizeof(name));
+		pgrelation_text(&r, name, text, sizeof(text));
+		json_object_set_new(f, "relation", json_string(text));
+	}
+}
+
 static int verdict(struct command_call *call, const json_t *result)
 {
 	long long faults = json_integer_value(json_object_get(result, "fault_count"));
@@ -54,8 +79,10 @@ static int run(struct command_call *call)
 	json_t *result = NULL;
 	int r = command_ask(call, "verify", verify_args(call), &result);
 
-	if (r == 0)
+	if (r == 0) {
+		name_relations(call, json_object_get(result, "faults"));
 		r = output_print(&call->out, result, &faults_spec);
+	}
 	if (r == 0 && !call->out.quiet && call->out.format == OUTPUT_TABLE)
 		r = output_print(&call->out, result, &sums_spec);
 	if (r == 0)
@@ -73,7 +100,10 @@ const struct command cmd_verify = {
     .name = "verify",
     .summary = "check branches, or the whole store, against the stored sums",
     .usage = "[BRANCH...] [--repair]",
-    .detail = "Reports every fault, and ends with status 8 when there is one.",
+    .detail =
+	"Reports every fault, and ends with status 8 when there is one. Of a fault in a file of "
+	"a relation it says which one, with the block in it: by name while the branch's server "
+	"runs, by file node and database oid otherwise.",
     .example = "cowfs verify main",
     .options = options,
     .max_args = -1,

@@ -13,6 +13,7 @@
 #include "store/error.h"
 
 struct command_call;
+struct pgrelation;
 
 /* Where a server listens. All borrowed. */
 struct pg_address {
@@ -45,6 +46,12 @@ cow_errno cow_pg_checkpoint(const struct pg_address *at, struct cow_error *e);
 /* 0: a point of the branch may be taken while this server runs. -EPERM: fsync or full_page_writes
  * is off, the reason and the remedy are in `e`. -ECONNREFUSED cannot connect. */
 cow_errno cow_pg_check_snapshot_safe(const struct pg_address *at, struct cow_error *e);
+
+/* What the relation of a file is called now, with its kind, its table and its database: "index
+ * public.orders_pkey (of public.orders) in shop". -ENOENT it has none by that number, or no such
+ * database; -ECONNREFUSED; else as pg_rows. */
+cow_errno cow_pg_relation_name(const struct pg_address *at, const struct pgrelation *file,
+			       char *ret, size_t size, struct cow_error *e);
 
 /* Milliseconds since any client of this server did anything: ran a statement, ended one, connected.
  * 0: one is at it, or has a transaction open. Without clients a very long time. -ECONNREFUSED,
