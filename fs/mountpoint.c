@@ -54,6 +54,10 @@ static cow_errno check_fuse(struct cow_error *e)
 		cow_errno r = errno == EACCES ? -EACCES : -EPERM;
 
 		cow_fail(e, r, "cannot use /dev/fuse: %s", strerror(errno));
+		if (r == -EACCES)
+			return cow_hint(e, r,
+					"Mount as root, or let other users have the device: chmod "
+					"666 /dev/fuse.");
 		return cow_hint(
 		    e, r,
 		    "Load the module with `modprobe fuse`; in a container pass the device "

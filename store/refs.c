@@ -57,6 +57,9 @@ cow_errno cow_branch_by_id(struct cow_store *s, uint64_t id, char ret_name[COW_B
 	return r < 0 ? r : want.r;
 }
 
+/* A time of a snapshot that was printed (microseconds) and is given back names that snapshot. */
+#define SHOWN_NS 1000
+
 struct pick {
 	const char *name; /* or NULL: by time */
 	int64_t before;
@@ -68,7 +71,8 @@ static int pick_snapshot(const struct cow_snapshot_info *p, void *arg)
 {
 	struct pick *want = arg;
 
-	if (want->name ? strcmp(p->name, want->name) == 0 : p->created_ns <= want->before) {
+	if (want->name ? strcmp(p->name, want->name) == 0
+		       : p->created_ns - p->created_ns % SHOWN_NS <= want->before) {
 		want->best = *p;
 		want->found = true;
 	}
@@ -96,6 +100,11 @@ static cow_errno find_point(struct cow_store *s, const char *at, struct cow_ref 
 			 by_time ? "branch %s has no snapshot at or before %s"
 				 : "branch %s has no snapshot %s",
 			 ret->name, at);
+		if (!by_time && strspn(at, "0123456789") == 4 && at[4] == '-')
+			return cow_hint(e, -ENOENT,
+					"A time has a date, a time of day and a zone: "
+					"%s@2026-01-31T12:00:00Z.",
+					ret->name);
 		return cow_hint(e, -ENOENT, "'cowfs snapshot list %s' shows them.", ret->name);
 	}
 	ret->head = false;
@@ -133,6 +142,9 @@ cow_errno cow_ref_resolve(struct cow_store *s, const char *text, const char *sel
 	*ret = (struct cow_ref){.head = true};
 	if (n > COW_BRANCH_MAX)
 		return cow_fail(e, -EINVAL, "the branch name in '%.40s...' is too long", text);
+	if (n == 0 || (at && !at[1]))
+		return cow_fail(e, -EINVAL, "'%s' names no %s", text,
+				n == 0 ? "branch" : "snapshot behind '@'");
 	memcpy(ret->name, text, n);
 	if (strcmp(ret->name, "^parent") == 0)
 		r = parent_name(s, self, ret->name, e);

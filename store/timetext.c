@@ -43,17 +43,18 @@ static bool take_fraction(const char **p, int64_t *ret_ns)
 	return true;
 }
 
-/* "Z" or "+hh:mm"; seconds east of UTC. */
+/* "Z", "+hh:mm", or as postgres prints it, "+hh"; seconds east of UTC. */
 static bool take_zone(const char **p, int *ret)
 {
-	int h, m, sign;
+	int h, m = 0, sign;
 
 	*ret = 0;
 	if (take_char(p, "Zz"))
 		return true;
 	sign = **p == '-' ? -1 : 1;
-	if (!take_char(p, "+-") || !take_digits(p, 2, 0, 23, &h) || !take_char(p, ":") ||
-	    !take_digits(p, 2, 0, 59, &m))
+	if (!take_char(p, "+-") || !take_digits(p, 2, 0, 23, &h))
+		return false;
+	if (**p && (!take_char(p, ":") || !take_digits(p, 2, 0, 59, &m)))
 		return false;
 	*ret = sign * (h * 3600 + m * 60);
 	return true;

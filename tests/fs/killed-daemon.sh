@@ -28,6 +28,22 @@ for ((round = 1; round <= rounds; round++)); do
 	same "$(pgbench_sums "$main")" t "sums"
 	same "$(cowfs -q snapshot list main | wc -l)" $((round * 4)) "acknowledged snapshots"
 done
+
+note "a server that does nothing outlives its daemon, is useless, and has the port: start and stop end it"
+pg_stop "$main"
+cowfs start main >&2
+ended() { [[ $(ps -o stat= -p "$1") =~ ^(Z.*)?$ ]]; }
+for command in start stop; do
+	pid=$(pg_pid "$main")
+	kill -9 "$(daemon_pid)"
+	mount_store
+	kill -0 "$pid" || fail "no idle server was left: nothing was tested"
+	cowfs $command main >&2
+	ended "$pid" || fail "the server of the dead mount still runs after $command"
+done
+[[ ! -e $main/postmaster.pid ]] || fail "its postmaster.pid is still there"
+
+pg_start "$main"
 amcheck "$main"
 pg_stop "$main"
 check_stopped "$main"

@@ -96,3 +96,29 @@ cowfs branch create seeded --seed "$T/seed.sql" >&2
 same "$(state seeded 2>/dev/null)" stopped "server after seeding"
 cowfs start seeded >&2
 same "$(ask seeded 'select count(*) from seeded')" 3 "seeded rows"
+echo 'select 1/0;' >>"$T/seed.sql"
+exits 2 cowfs branch create unseeded --seed "$T/seed.sql"
+contains "$err" "division by zero"
+exits 3 cowfs branch get unseeded
+
+note "a port that cannot be had is refused, and the branch keeps its own"
+cowfs stop seeded >&2
+url=$(cowfs url seeded 2>/dev/null)
+exits 4 cowfs start seeded --port 1
+port=$(cowfs url main -o json | json port)
+exits 5 cowfs start seeded --port "$port"
+contains "$err" "belongs to branch main"
+python3 -c 'import signal, socket
+s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); signal.pause()' >"$T/taken" &
+taken=$!
+eventually 10 test -s "$T/taken"
+exits 5 cowfs start seeded --port "$(<"$T/taken")"
+contains "$err" "used by another program"
+kill $taken
+same "$(cowfs url seeded 2>/dev/null)" "$url" "address after three refusals"
+cowfs start seeded >&2
+
+note "an empty branch says what it lacks"
+cowfs branch create hollow --empty >&2
+exits 3 cowfs start hollow
+contains "$err" "initdb -D $M/hollow"

@@ -189,6 +189,36 @@ Test(branch, unknown_parents_are_named)
 	cr_assert_eq(cow_snapshot_create(t.s, "nobody", "s", NULL, NULL, NULL), -ENOENT);
 }
 
+static int keep_time(const struct cow_snapshot_info *p, void *arg)
+{
+	*(int64_t *)arg = p->created_ns;
+	return 0;
+}
+
+/* People copy a time from where it was printed, in microseconds. */
+Test(branch, a_printed_time_names_its_snapshot)
+{
+	int64_t ns = 0;
+	struct tm tm;
+	time_t s;
+	char day[32], at[80];
+
+	snapshot_make(&t, "main", "s1");
+	cr_assert_eq(cow_snapshot_each(t.s, "main", keep_time, &ns), 0);
+	s = (time_t)(ns / 1000000000);
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(at, sizeof(at), "main@%s.%06dZ", day, (int)(ns % 1000000000 / 1000));
+	cr_assert_eq(create("now", at), 0, "%s", at);
+	s = s - 1;
+	gmtime_r(&s, &tm);
+	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(at, sizeof(at), "main@%s.%06dZ", day, (int)(ns % 1000000000 / 1000));
+	cr_assert_eq(create("before", at), -ENOENT, "%s", at);
+	cr_assert_eq(create("x", "main@"), -EINVAL);
+	cr_assert_eq(create("x", "@s1"), -EINVAL);
+}
+
 Test(branch, created_from_a_snapshot)
 {
 	snapshot_make(&t, "main", "s1");

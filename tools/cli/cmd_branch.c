@@ -62,6 +62,28 @@ static json_t *create_args(const struct command_call *call)
 	return args;
 }
 
+/* A branch without its seed is none: whoever tries again (--if-not-exists in a pipeline) would be
+ * told that all is well. */
+static int seed_or_delete(struct command_call *call, const char *seed)
+{
+	struct cow_error left = COW_ERROR_INIT;
+	const char *name = call->argv[0];
+	int r = pg_seed(call, name, seed);
+	struct cow_error why = call->error;
+
+	if (r == 0)
+		return 0;
+	if (serve_make_way(call->store, name, true, &left) < 0 ||
+	    command_ask(call, "branch.delete",
+			json_pack("{s:[s],s:b,s:i}", "names", name, "force", 1, "keep_ms", 0),
+			NULL) < 0)
+		cow_hint(&why, r, "Branch %s is left without its seed: cowfs branch delete %s",
+			 name, name);
+	call->error = why;
+	serve_nudge(call->store);
+	return r;
+}
+
 /* By the policy of the branch: into result.passwords. */
 static cow_errno make_passwords(struct command_call *call, json_t *result)
 {
@@ -161,7 +183,7 @@ static int create_from_pool(struct command_call *call, const char *pool)
 	}
 	r = take_from_pool(call, pool, settings, &result);
 	if (r == 0 && command_option(call, "seed"))
-		r = pg_seed(call, call->argv[0], command_option(call, "seed"));
+		r = seed_or_delete(call, command_option(call, "seed"));
 	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
 	print_passwords(call, result);
@@ -203,7 +225,7 @@ static int create_run(struct command_call *call)
 	if (r == 0)
 		serve_nudge(call->store);
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
-		r = pg_seed(call, call->argv[0], seed);
+		r = seed_or_delete(call, seed);
 	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
 	print_passwords(call, result);
@@ -230,7 +252,8 @@ static const struct command_option create_options[] = {
     {"empty", 0, NULL, "start from nothing: a base of its own"},
     {"ephemeral", 0, NULL, "faster; survives a crash of postgres, not of the machine"},
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
-    {"seed", 0, "FILE.sql", "run this file on the new branch, in one transaction; - = stdin"},
+    {"seed", 0, "FILE.sql",
+     "run this file on the new branch, in one transaction, or make none; - = stdin"},
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
     BRANCH_SETTINGS_ROLES,

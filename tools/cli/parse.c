@@ -180,7 +180,7 @@ void parse_time_format(int64_t ns, char *buf, size_t size)
 
 	gmtime_r(&s, &tm);
 	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf, size, "%s.%03dZ", day, (int)(rest / 1000000));
+	snprintf(buf, size, "%s.%06dZ", day, (int)(rest / 1000));
 }
 
 #define DISTANCE_MAX 32 /* bytes of a word worth comparing */

@@ -24,7 +24,7 @@ cow_errno parse_cpus(const char *text, double *ret, struct cow_error *e);
 cow_errno parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *ret,
 		       struct cow_error *e);
 
-/* RFC 3339 UTC with milliseconds; buf of at least PARSE_TIME_SIZE. */
+/* RFC 3339 UTC with microseconds; buf of at least PARSE_TIME_SIZE. */
 #define PARSE_TIME_SIZE 40
 void parse_time_format(int64_t ns, char *buf, size_t size);
 

@@ -6,6 +6,7 @@
 #include "tools/daemon/verb_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "store/branch.h"
 #include "store/cleanup.h"
 #include "store/log.h"
+#include "store/os.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
@@ -100,6 +102,33 @@ static int free_port(const struct ports *p, const char *store)
 	return 0;
 }
 
+/* Is `wanted` one that a server could have? One that could not would be kept, and no later
+ * start would do without saying --port again. */
+static cow_errno check_wanted(const struct ports *p, const char *branch, struct cow_error *e)
+{
+	char text[32];
+	int first = 1024;
+
+	if (p->owner[0])
+		return cow_fail(e, -EEXIST, "port %d belongs to branch %s", p->wanted, p->owner);
+	if (cow_os_read_small(AT_FDCWD, "/proc/sys/net/ipv4/ip_unprivileged_port_start", text,
+			      sizeof(text)) == 0)
+		first = (int)strtol(text, NULL, 10);
+	if (p->wanted < first) {
+		cow_fail(e, -EPERM, "only root may listen on port %d, and postgres is never root",
+			 p->wanted);
+		return cow_hint(e, -EPERM, "Choose one from %d on.", first);
+	}
+	if (!pgplace_port_free(PGPLACE_PUBLIC_HOST, p->wanted)) {
+		cow_fail(e, -EBUSY, "port %d is used by another program", p->wanted);
+		return cow_hint(e, -EBUSY,
+				"End that program, or choose another port; %s keeps the one it "
+				"had.",
+				branch);
+	}
+	return 0;
+}
+
 /* The port of the branch, chosen now when it has none, or when `wanted` asks for another. */
 static cow_errno choose_port(struct engine *g, const char *name, int wanted, int *ret,
 			     struct cow_error *e)
@@ -122,10 +151,8 @@ static cow_errno choose_port(struct engine *g, const char *name, int wanted, int
 	cow_branch_each(g->store, note_port, p);
 	cow_deleted_each(g->store, note_deleted_port, p);
 	*ret = wanted;
-	if (wanted && p->owner[0]) {
-		r = cow_fail(e, -EEXIST, "port %d belongs to branch %s", wanted, p->owner);
+	if (wanted && (r = check_wanted(p, name, e)) < 0)
 		goto out;
-	}
 	if (!*ret)
 		*ret = free_port(p, cow_store_path(g->store));
 	r = *ret ? keep_port(g, &b, *ret, e)

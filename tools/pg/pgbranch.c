@@ -116,6 +116,17 @@ static cow_errno await_first(struct pgbranch *b, struct cow_error *e)
 	return r;
 }
 
+static cow_errno version_of(struct pgbranch *b, struct cow_error *e)
+{
+	cow_errno r = pgbin_version(b->pgdata, &b->major, e);
+
+	if (r != -ENOENT)
+		return r;
+	cow_fail(e, r, "branch %s has no database: there is no PG_VERSION in it", b->name);
+	return cow_hint(e, r, "To make one: chown postgres %s, then as postgres: initdb -D %s",
+			b->pgdata, b->pgdata);
+}
+
 cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbranch_port port,
 			struct pgbranch *ret)
 {
@@ -138,7 +149,7 @@ cow_errno pgbranch_find(struct command_call *call, const char *name, struct pgbr
 	if (r == 0 && stat(ret->pgdata, &st) < 0)
 		r = unreachable(ret, errno, &call->error);
 	if (r == 0)
-		r = pgbin_version(ret->pgdata, &ret->major, &call->error);
+		r = version_of(ret, &call->error);
 	if (r == 0)
 		r = pgstate_read(ret->pgdata, &ret->state, &call->error);
 	if (r == 0)
@@ -472,8 +483,10 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 				     .socket_dir = socket_dir,
 				     .port = b->port,
 				     .timeout_ms = timeout_ms};
-	cow_errno r;
+	cow_errno r = pgserver_end_orphan(b->pgdata, e);
 
+	if (r < 0)
+		return r;
 	if (b->served)
 		pgplace_private_dir(b->socket_dir, socket_dir, sizeof(socket_dir));
 	else

@@ -40,8 +40,7 @@ static cow_errno feed(const struct pgbranch *b, int in, const char *file, struct
 		return r;
 	/* Notices may come before it: the error is the last thing psql says. */
 	process_read_end(err, said, sizeof(said));
-	return cow_fail(e, -EINVAL, "the SQL of %s failed, nothing of it was kept:\n%s", file,
-			said);
+	return cow_fail(e, -EINVAL, "the SQL of %s failed, no branch was made:\n%s", file, said);
 }
 
 cow_errno pg_seed(struct command_call *call, const char *branch, const char *file)

@@ -280,33 +280,59 @@ cow_errno pgserver_start(const struct pgserver_start *how, struct pgstate *ret, 
 
 /* --- stop --- */
 
+/* 0 when `pid` is gone within the time; -ESRCH it was not there. */
+static cow_errno signal_and_wait(pid_t pid, int signal, unsigned timeout_ms)
+{
+	CLEANUP_FD int fd = pidfd_open(pid, 0);
+	int n;
+
+	if (fd < 0 || pidfd_send_signal(fd, signal, NULL, 0) < 0)
+		return -errno;
+	do
+		n = poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : -ETIMEDOUT;
+}
+
+cow_errno pgserver_end_orphan(const char *pgdata, struct cow_error *e)
+{
+	struct pgstate s;
+	cow_errno r = pgstate_read(pgdata, &s, e);
+
+	if (r < 0 || !s.orphan)
+		return r;
+	/* It has nothing that it could lose: immediate takes its other processes along. */
+	r = signal_and_wait(s.pid, SIGQUIT, LEFTOVER_MS);
+	if (r == 0)
+		return remove_stale(pgdata, "postmaster.pid", e);
+	if (r == -ETIMEDOUT)
+		r = signal_and_wait(s.pid, SIGKILL, LEFTOVER_MS);
+	return r == 0 || r == -ESRCH ? 0
+				     : cow_fail(e, r,
+						"postgres (pid %d) of the mount before still runs, "
+						"and cannot be ended: %s",
+						(int)s.pid, strerror(-r));
+}
+
 cow_errno pgserver_stop(const char *pgdata, enum pgserver_mode mode, unsigned timeout_ms,
 			bool *ret_was, struct cow_error *e)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGQUIT};
 	static const char *const stronger[] = {"fast", "immediate", "immediate"};
-	CLEANUP_FD int fd = -1;
 	struct pgstate s;
 	cow_errno r = pgstate_read(pgdata, &s, e);
-	int n;
 
 	if (r < 0)
 		return r;
-	*ret_was = s.running;
+	*ret_was = s.running || s.orphan;
 	if (!s.running)
+		return pgserver_end_orphan(pgdata, e);
+	r = signal_and_wait(s.pid, signals[mode], timeout_ms);
+	if (r == 0 || r == -ESRCH)
 		return 0;
-	fd = pidfd_open(s.pid, 0);
-	if (fd < 0 || pidfd_send_signal(fd, signals[mode], NULL, 0) < 0) {
-		if (errno == ESRCH)
-			return 0;
-		return cow_fail(e, -errno, "cannot signal postgres (pid %d): %s", (int)s.pid,
-				strerror(errno));
-	}
-	do
-		n = poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)timeout_ms);
-	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		return 0;
+	if (r != -ETIMEDOUT)
+		return cow_fail(e, r, "cannot signal postgres (pid %d): %s", (int)s.pid,
+				strerror(-r));
 	cow_fail(e, -ETIMEDOUT, "postgres (pid %d) did not stop within %u s", (int)s.pid,
 		 timeout_ms / 1000);
 	return cow_hint(e, -ETIMEDOUT, "It may wait for clients; -m %s does not.", stronger[mode]);

@@ -34,6 +34,11 @@ enum pgserver_mode { PGSERVER_SMART, PGSERVER_FAST, PGSERVER_IMMEDIATE };
 cow_errno pgserver_stop(const char *pgdata, enum pgserver_mode mode, unsigned timeout_ms,
 			bool *ret_was, struct cow_error *e);
 
+/* End what was left running on this branch when the daemon of an earlier mount died (pgstate.h:
+ * orphan), and remove the postmaster.pid that it cannot reach. 0 also when there is none;
+ * -ETIMEDOUT it does not end, -EPERM not ours. */
+cow_errno pgserver_end_orphan(const char *pgdata, struct cow_error *e);
+
 /* Become the owner of `path` in this process (a child that is about to exec); a plain user stays
  * who he is and must be the owner. Safe only in a process with one thread. -EPERM as above. */
 cow_errno pgserver_become_owner(const char *path, struct cow_error *e);

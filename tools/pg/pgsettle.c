@@ -67,7 +67,10 @@ static cow_errno checkpoint(const struct pgbranch *b, struct cow_error *e)
 	cow_fail(e, -EPERM,
 		 "tablespaces of %s changed since its last checkpoint, and none could be made: %s",
 		 b->name, said.text);
-	return cow_hint(e, -EPERM, "Run CHECKPOINT on it, then try again.");
+	return cow_hint(e, -EPERM,
+			"Make one as a superuser, then try again: cowfs psql %s -U ROLE -- -c "
+			"CHECKPOINT",
+			b->name);
 }
 
 cow_errno pgsettle(struct command_call *call, const char *reference)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "store/os.h"
@@ -57,13 +58,40 @@ static bool is_zombie(pid_t pid)
 	return p && strncmp(p, ") Z", 3) == 0;
 }
 
+static bool is_postgres(pid_t pid)
+{
+	char path[64], comm[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	return cow_os_read_small(AT_FDCWD, path, comm, sizeof(comm)) == 0 &&
+	       (strncmp(comm, "postgres", 8) == 0 || strncmp(comm, "postmaster", 10) == 0);
+}
+
+static bool lives(pid_t pid)
+{
+	return pid > 0 && (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
+}
+
+/* When the daemon dies, an idle postmaster goes on: it can do nothing any more, but it holds its
+ * port. Only statfs asks the daemon itself; attributes would come from the kernel's cache. */
+static bool works_in_dead_mount(pid_t pid)
+{
+	char path[64];
+	struct statfs fs;
+
+	if (!lives(pid) || !is_postgres(pid))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/cwd", (int)pid);
+	return statfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 /* Does process `pid` work in `dir`? Where its directory may not be looked at, its name decides. */
 static bool works_in(pid_t pid, const char *dir)
 {
-	char path[64], cwd[PATH_MAX], real[PATH_MAX], comm[64];
+	char path[64], cwd[PATH_MAX], real[PATH_MAX];
 	ssize_t n;
 
-	if (pid <= 0 || (kill(pid, 0) < 0 && errno != EPERM) || is_zombie(pid))
+	if (!lives(pid))
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/cwd", (int)pid);
 	n = readlink(path, cwd, sizeof(cwd) - 1);
@@ -71,9 +99,7 @@ static bool works_in(pid_t pid, const char *dir)
 		cwd[n] = '\0';
 		return realpath(dir, real) && strcmp(real, cwd) == 0;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	return cow_os_read_small(AT_FDCWD, path, comm, sizeof(comm)) == 0 &&
-	       (strncmp(comm, "postgres", 8) == 0 || strncmp(comm, "postmaster", 10) == 0);
+	return is_postgres(pid);
 }
 
 static bool memory_in_use(int shmid)
@@ -98,6 +124,7 @@ cow_errno pgstate_read(const char *pgdata, struct pgstate *ret, struct cow_error
 	ret->has_file = true;
 	parse(text, ret);
 	ret->running = works_in(ret->pid, pgdata);
+	ret->orphan = !ret->running && works_in_dead_mount(ret->pid);
 	ret->ready = ret->ready && ret->running;
 	ret->leftover = !ret->running && memory_in_use(ret->shmid);
 	return 0;

@@ -14,6 +14,7 @@ struct pgstate {
 	bool has_file; /* postmaster.pid exists */
 	bool running;  /* its process lives and works in this directory */
 	bool leftover; /* the postmaster is gone, but processes of it still use its shared memory */
+	bool orphan;   /* its process lives, but works in a mount whose daemon is gone */
 	bool ready;    /* it says that it takes connections */
 	pid_t pid;
 	int port;
