@@ -198,9 +198,12 @@ static bool grouped(const struct run *r, size_t first, size_t n)
 static void cards_in(const struct detect_walk *w, const struct run *r)
 {
 	for (size_t k = 0; k < r->n;) {
-		size_t n = strspn(r->text + k, "0123456789");
+		size_t n = 0;
+
+		while (detect_digit((uint8_t)r->text[k + n]))
+			n++;
 		/* +49..., user_49...: digits of a telephone, or of a name. */
-		bool phone = n && r->at[k] > 0 &&
+		bool phone = n >= CARD_MIN && r->at[k] > 0 &&
 			     (w->buf[r->at[k] - 1] == '+' || w->buf[r->at[k] - 1] == '_');
 
 		for (size_t more = 0; !phone && more < 2 && n >= CARD_MIN + more; more++) {
@@ -278,24 +281,29 @@ static void american_bracketed(const struct detect_walk *w, size_t at)
 /* The run around `at`; answers where it ends. */
 static size_t run_at(const struct detect_walk *w, size_t at)
 {
-	size_t first = at, end = at;
+	size_t first = at, end = at, digits = 0, dashes = 0;
 	struct run r;
 
 	r.n = 0;
 	while (first > 0 && at - first < DETECT_LONGEST && in_run(w, first - 1))
 		first--;
 	for (end = first; end < w->len && in_run(w, end); end++) {
+		dashes += w->buf[end] == '-';
 		if (is_gap(w->buf[end]))
 			continue;
 		if (r.n == RUN_MAX)
 			break;
+		digits += detect_digit(w->buf[end]);
 		r.at[r.n] = end;
 		r.text[r.n++] = (char)w->buf[end];
 	}
 	r.text[r.n] = '\0';
-	cards_in(w, &r);
-	ibans_in(w, &r);
-	for (size_t k = first; k < end; k++) {
+	if (digits >= CARD_MIN)
+		cards_in(w, &r);
+	if (r.n >= IBAN_MIN && r.n - digits >= 2)
+		ibans_in(w, &r);
+	/* The area in brackets is not part of the run. */
+	for (size_t k = first; dashes && k < end; k++) {
 		if (detect_digit(w->buf[k]) && (k == 0 || !detect_digit(w->buf[k - 1])))
 			american_at(w, k);
 		if (k >= 6 && w->buf[k - 1] == ' ' && w->buf[k - 6] == '(')
@@ -304,14 +312,15 @@ static size_t run_at(const struct detect_walk *w, size_t at)
 	return end;
 }
 
-/* How many of eight bytes are digits. */
+/* How many of eight bytes are digits. No popcount: without -mpopcnt it is a function of libgcc. */
 static int digits_in(uint64_t v)
 {
 	const uint64_t high = 0x8080808080808080ull;
 	uint64_t t = v ^ 0x3030303030303030ull;
 
 	/* A byte above 9 carries into its high bit; one above 127 has it already. */
-	return __builtin_popcountll(~(((t & ~high) + 0x7676767676767676ull) | t) & high);
+	t = ~(((t & ~high) + 0x7676767676767676ull) | t) & high;
+	return (int)((t >> 7) * 0x0101010101010101ull >> 56);
 }
 
 void detect_numbers(const struct detect_walk *w)

@@ -31,6 +31,7 @@ struct pattern {
 struct entry {
 	uint32_t pattern;
 	uint32_t next; /* entry + 1 of the same slot; 0 = end */
+	uint32_t tag;  /* of its window: another one is not compared */
 	uint8_t shift; /* where the window lies in the pattern */
 };
 
@@ -111,6 +112,11 @@ static uint64_t window_of(uint64_t loaded)
 	return ((loaded & WINDOW_MASK) | WINDOW_FOLD) * GOLDEN_RATIO;
 }
 
+static uint32_t tag_of(uint64_t w)
+{
+	return (uint32_t)(w >> 16);
+}
+
 static uint64_t load(const uint8_t *p)
 {
 	uint64_t v;
@@ -167,7 +173,7 @@ static void enter(struct matcher *m, uint32_t pattern, uint8_t shift, uint32_t n
 	uint64_t bit = w >> (64 - m->bitmap_bits), slot = w >> (64 - m->slot_bits);
 
 	m->bitmap[bit >> 3] |= (uint8_t)(1u << (bit & 7));
-	m->entries[number] = (struct entry){pattern, m->slots[slot], shift};
+	m->entries[number] = (struct entry){pattern, m->slots[slot], tag_of(w), shift};
 	m->slots[slot] = number + 1;
 }
 
@@ -178,7 +184,7 @@ cow_errno matcher_ready(struct matcher *m)
 	m->slot_bits = 8;
 	while (((size_t)1 << m->slot_bits) < m->n * STRIDE)
 		m->slot_bits++;
-	m->bitmap_bits = COW_MAX(m->slot_bits + 4, BITMAP_BITS_MIN);
+	m->bitmap_bits = COW_MAX(m->slot_bits + 6, BITMAP_BITS_MIN);
 	m->bitmap_bits = COW_MIN(m->bitmap_bits, BITMAP_BITS_MAX);
 	m->bitmap = calloc((size_t)1 << m->bitmap_bits, 1);
 	m->slots = calloc((size_t)1 << m->slot_bits, sizeof(*m->slots));
@@ -220,6 +226,8 @@ static __attribute__((noinline)) void probe(const struct matcher *m, const struc
 		const struct entry *n = &m->entries[e - 1];
 		const struct pattern *p = &m->patterns[n->pattern];
 
+		if (n->tag != tag_of(w))
+			continue;
 		if (at >= n->shift && at - n->shift + p->len <= t->len &&
 		    equals(m, p, t->buf + at - n->shift))
 			t->found(t->arg, p->id, at - n->shift, p->len);
