@@ -29,7 +29,7 @@ only_in 'rocksdb/|store/rocks\.h' store/kv_rocks.c store/rocks.c store/rocks.h
 only_in 'xxhash' store/codec.c
 only_in 'zstd|lz4' tools/golden/residue_inflate.c
 # One fence in several files: each is named queries on one subject, and pg_impl.h is for them alone.
-libpq_files='tools/pg/pg.c tools/pg/pg_impl.h tools/pg/pq.c tools/pg/pq.h tools/pg/pg_activity.c tools/pg/pg_carry.c tools/pg/pg_fork.c tools/pg/pg_golden.c tools/pg/pg_mask.c tools/pg/pg_proof.c tools/pg/pg_relation.c tools/pg/pg_roles.c tools/pg/pg_schema.c tools/pg/pg_values.c'
+libpq_files='tools/pg/pg.c tools/pg/pg_impl.h tools/pg/pq.c tools/pg/pq.h tools/pg/pg_activity.c tools/pg/pg_carry.c tools/pg/pg_fork.c tools/pg/pg_golden.c tools/pg/pg_mask.c tools/pg/pg_migrations.c tools/pg/pg_proof.c tools/pg/pg_relation.c tools/pg/pg_roles.c tools/pg/pg_schema.c tools/pg/pg_values.c'
 # shellcheck disable=SC2086
 only_in 'libpq|tools/pg/pq\.h' $libpq_files
 # shellcheck disable=SC2086

@@ -12,6 +12,7 @@
 #include "store/branch.h"
 #include "store/cleanup.h"
 #include "tools/cli/branch_columns.h"
+#include "tools/cli/branch_migrations.h"
 #include "tools/daemon/branch_settings.h"
 #include "tools/pg/pg.h"
 #include "tools/daemon/fork_policy.h"
@@ -185,6 +186,8 @@ static int create_from_pool(struct command_call *call, const char *pool)
 	if (r == 0 && command_option(call, "seed"))
 		r = seed_or_delete(call, command_option(call, "seed"));
 	if (r == 0)
+		branch_migrations(call, result);
+	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
 	print_passwords(call, result);
 	json_decref(result);
@@ -199,7 +202,9 @@ static int create_run(struct command_call *call)
 	json_t *result = NULL, *args, *settings;
 	int r = cow_branch_name_check(call->argv[0], &call->error);
 
-	if (r < 0)
+	if (r == 0)
+		r = branch_migrations_check(call);
+	if (r != 0)
 		return r;
 	if (seed && command_option(call, "empty"))
 		return command_usage(call, "--seed needs a database; an --empty branch has none");
@@ -227,6 +232,8 @@ static int create_run(struct command_call *call)
 	if (r == 0 && seed && json_is_true(json_object_get(result, "created")))
 		r = seed_or_delete(call, seed);
 	if (r == 0)
+		branch_migrations(call, result);
+	if (r == 0)
 		r = output_print(&call->out, result, &branch_record_spec);
 	print_passwords(call, result);
 	json_decref(result);
@@ -240,7 +247,7 @@ static int create_run_remote(struct command_call *call)
 	CLEANUP_FD int in = seed ? open(seed, O_RDONLY | O_CLOEXEC) : -1;
 
 	if (!seed || strcmp(seed, "-") == 0)
-		return remote_run(call);
+		return branch_migrations_remote(call);
 	if (in < 0)
 		return cow_fail(&call->error, -errno, "cannot read %s: %s", seed, strerror(errno));
 	return remote_run_feeding(call, "seed", "seed", in);
@@ -254,6 +261,9 @@ static const struct command_option create_options[] = {
     {"if-not-exists", 0, NULL, "succeed when the branch is there already"},
     {"seed", 0, "FILE.sql",
      "run this file on the new branch, in one transaction, or make none; - = stdin"},
+    {"migrations", 0, "LIST",
+     "warn about those the branch lacks: names or ids, a folder, or - = stdin"},
+    {"migrations-table", 0, "TABLE", "where they are kept (default: that of a known tool)"},
     BRANCH_SETTINGS_EXPIRY,
     BRANCH_SETTINGS_OTHERS,
     BRANCH_SETTINGS_ROLES,
@@ -265,9 +275,9 @@ const struct command cmd_branch_create = {
     .group = "branch",
     .name = "create",
     .summary = "make a branch, whatever the size of its parent",
-    .usage =
-	"NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
-	"[--seed FILE.sql] [--ttl TIME] [--restricted] [--reset-passwords] [--fork KEY=WORD]...",
+    .usage = "NAME [--parent P|P@SNAPSHOT|P@TIME|^parent] [--empty] [--if-not-exists] "
+	     "[--seed FILE.sql] [--migrations LIST] [--ttl TIME] [--restricted] "
+	     "[--reset-passwords] [--fork KEY=WORD]...",
     .detail =
 	"P@TIME is the newest snapshot of P that is not after TIME (RFC 3339); ^parent is the "
 	"parent\nof the default branch. P may be running: the branch is what a power loss at "
@@ -282,7 +292,14 @@ const struct command cmd_branch_create = {
 	"files;\nclients use the role \"restricted\", which owns what they owned and may what "
 	"every "
 	"other role may,\nbut run no programs and read no files of the machine. Passwords that are "
-	"made here stay the\nsame over reset and restore.",
+	"made here stay the\nsame over reset and restore.\n\n"
+	"--migrations says what an application expects: the image may be older than its main "
+	"branch. The\ntable of Flyway, Prisma, Rails (Ecto, dbmate), Django, Liquibase, Alembic, "
+	"Knex, Sequelize, sqlx,\ngoose or golang-migrate is found in any database of the branch, "
+	"whose server is started for it. For\nmigrations of main alone, not those of the pull "
+	"request: git ls-tree --name-only origin/main\nmigrations/ | cowfs branch create ... "
+	"--migrations -. For Alembic give its heads, for Liquibase\nids. It is a warning, and "
+	"\"migrations\" in the JSON; never an error.",
     .example = "cowfs branch create feature/add-orgs --parent main",
     .options = create_options,
     .min_args = 1,
