@@ -260,6 +260,32 @@ static cow_errno check_salt(const struct loading *l)
 	return cow_hint(l->e, -EINVAL, "Leave it out: it is then kept in the store.");
 }
 
+/* postgresql://user:secret@host, password=secret, sslpassword = secret. A colon after the host is
+ * that of a port. */
+static bool has_password(const char *url)
+{
+	const char *scheme = strstr(url, "://"), *host = scheme ? scheme + 3 : NULL;
+	size_t user = host ? strcspn(host, ":@/?#") : 0;
+
+	if (host && host[user] == ':' && host[user + strcspn(host + user, "@/?#")] == '@')
+		return true;
+	for (const char *p = url; (p = strcasestr(p, "password")); p += 8)
+		if (p[8 + strspn(p + 8, " \t")] == '=')
+			return true;
+	return false;
+}
+
+/* The file is for version control, and a connection string goes onto command lines. */
+static cow_errno check_url(const struct loading *l)
+{
+	if (!l->conf->url || !has_password(l->conf->url))
+		return 0;
+	cow_fail(l->e, -EINVAL, "url in [source] holds a password, which others could read");
+	return cow_hint(l->e, -EINVAL,
+			"Put it into ~/.pgpass of %s, or into a file that passfile= names.",
+			l->conf->owner);
+}
+
 static cow_errno fill_defaults(struct golden_conf *c, const char *dir)
 {
 	if (!c->name)
@@ -339,6 +365,8 @@ cow_errno golden_conf_load(const char *path, struct golden_conf **ret, struct co
 		r = check_source(&l);
 		if (r == 0)
 			r = check_salt(&l);
+		if (r == 0)
+			r = check_url(&l);
 		if (r == 0)
 			r = cow_branch_name_check(c->name, e);
 		if (r == 0 && c->schedule)
