@@ -118,6 +118,19 @@ kill $taken
 same "$(cowfs url seeded 2>/dev/null)" "$url" "address after three refusals"
 cowfs start seeded >&2
 
+note "many start one branch at once, also over a stale postmaster.pid: one server, and all are told"
+cowfs stop seeded >&2
+echo 1 >"$M/seeded/postmaster.pid"
+chown postgres "$M/seeded/postmaster.pid"
+starts=()
+for k in {1..8}; do
+	cowfs start seeded >"$T/start.$k" 2>&1 &
+	starts+=($!)
+done
+for k in "${starts[@]}"; do wait "$k" || fail "a start beside others failed: $(cat "$T"/start.*)"; done
+same "$(pgrep -fc -- "^$PGBIN/postgres -D $M/seeded " || true)" 1 "servers of one branch"
+same "$(ask seeded 'select count(*) from seeded')" 3 "rows after many starts"
+
 note "an empty branch says what it lacks"
 cowfs branch create hollow --empty >&2
 exits 3 cowfs start hollow

@@ -483,8 +483,16 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 				     .socket_dir = socket_dir,
 				     .port = b->port,
 				     .timeout_ms = timeout_ms};
-	cow_errno r = pgserver_end_orphan(b->pgdata, e);
+	CLEANUP_FD int lock = -1;
+	cow_errno r = pgplace_lock(b->pgdata, b->socket_dir, b->log, timeout_ms, &lock, e);
 
+	if (r == 0)
+		r = pgstate_read(b->pgdata, &b->state, e);
+	/* Somebody was faster. */
+	if (r == 0 && b->state.ready && !b->served)
+		return 0;
+	if (r == 0)
+		r = pgserver_end_orphan(b->pgdata, e);
 	if (r < 0)
 		return r;
 	if (b->served)
@@ -498,8 +506,7 @@ cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra
 				"%s --port N",
 				b->name);
 	}
-	r = pgplace_make(b->pgdata, b->socket_dir, b->log, e);
-	if (r == 0 && b->served)
+	if (b->served)
 		r = pgplace_make_private(b->pgdata, socket_dir, e);
 	if (r == 0 && b->served && pool_is_member(b->name)) {
 		pgplace_data_link(socket_dir, link, sizeof(link));

@@ -68,7 +68,8 @@ cow_errno pgbranch_recover(struct command_call *call, struct pgbranch *b);
 
 /* Start the server that does not run, where b->served says; a fork that was never started goes
  * through pgfirst.h before, and what that changed is said on stderr. `extra`: settings of the user,
- * they win over ours. Updates b->state. -EBUSY its port is taken; else as pgserver_start and
+ * they win over ours. Updates b->state. Of several commands that start one branch at once the first
+ * does it, and the others find it started. -EBUSY its port is taken; else as pgserver_start and
  * pgfirst_run. */
 cow_errno pgbranch_start(struct pgbranch *b, const struct cow_pgconf_list *extra,
 			 unsigned timeout_ms, struct cow_error *e);

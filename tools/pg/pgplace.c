@@ -4,14 +4,17 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/cleanup.h"
@@ -20,6 +23,7 @@
 #define FIRST_DIR "1"     /* no longer than the other */
 #define SOCKET_DIR_MAX 88 /* 107 less "/pg/.s.PGSQL.65535", and the NUL */
 #define LOG_MAX (16 << 20)
+#define LOCK_STEP_MS 10u
 
 /* FNV-1a. */
 uint64_t pgplace_hash(const char *text)
@@ -160,6 +164,34 @@ cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *l
 		rename(log, old);
 	}
 	return 0;
+}
+
+cow_errno pgplace_lock(const char *pgdata, const char *socket_dir, const char *log,
+		       unsigned timeout_ms, int *ret_fd, struct cow_error *e)
+{
+	for (unsigned waited = 0; waited <= timeout_ms; waited += LOCK_STEP_MS) {
+		cow_errno r = pgplace_make(pgdata, socket_dir, log, e);
+		struct stat mine, now;
+		int fd;
+
+		if (r < 0)
+			return r;
+		fd = open(socket_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno != ENOENT)
+			return cow_fail(e, -errno, "cannot open %s: %s", socket_dir,
+					strerror(errno));
+		/* `cowfs stop` may have removed the directory meanwhile. */
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &mine) == 0 &&
+		    stat(socket_dir, &now) == 0 && mine.st_ino == now.st_ino) {
+			*ret_fd = fd;
+			return 0;
+		}
+		if (fd >= 0)
+			close(fd);
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_MS * 1000000L}, NULL);
+	}
+	return cow_fail(e, -ETIMEDOUT, "another command has been starting a server on %s for %u s",
+			pgdata, timeout_ms / 1000);
 }
 
 cow_errno pgplace_make_private(const char *pgdata, const char *dir, struct cow_error *e)

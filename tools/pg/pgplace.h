@@ -29,6 +29,12 @@ cow_errno pgplace_fill(const char *store, const char *branch, char *socket_dir, 
 cow_errno pgplace_make(const char *pgdata, const char *socket_dir, const char *log,
 		       struct cow_error *e);
 
+/* pgplace_make, and the right to start a server there until *ret_fd is closed. Of two starts at
+ * once the later would take the postmaster.pid that the earlier is writing for a stale one.
+ * -ETIMEDOUT somebody else has it for so long. */
+cow_errno pgplace_lock(const char *pgdata, const char *socket_dir, const char *log,
+		       unsigned timeout_ms, int *ret_fd, struct cow_error *e);
+
 /* The directory for the sockets of a served branch, for nobody but the owner of `pgdata` and root.
  * Its parent was made by pgplace_make. */
 cow_errno pgplace_make_private(const char *pgdata, const char *dir, struct cow_error *e);
