@@ -196,7 +196,9 @@ static cow_errno default_name(struct cow_store *s, char out[COW_BRANCH_MAX + 1],
 		r = cow_branch_by_id(s, id, out);
 	if (r < 0) {
 		cow_fail(e, r, "there is no default branch");
-		cow_hint(e, r, "Name a parent with --parent, or import a database first.");
+		cow_hint(e, r,
+			 "Name a parent with --parent, choose one for good with cowfs branch "
+			 "set-default, or import a database.");
 	}
 	return r;
 }
@@ -232,7 +234,9 @@ static cow_errno publish(struct cow_store *s, const char *name, const struct cow
 	uint64_t def;
 	cow_errno r = cow_meta_get(s, "default", &def);
 
-	if (r == 0 && def == 0)
+	/* A base is what others are made from. After the default branch was deleted a child of
+	 * something does not slip into its place: that is for somebody to say. */
+	if (r == 0 && def == 0 && b->parent_id == 0)
 		cow_meta_put(&batch, "default", b->id);
 	cow_branch_put(&batch, name, b);
 	if (r == 0)

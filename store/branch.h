@@ -60,7 +60,7 @@ struct cow_branch_create {
 	const char *name;
 	const char *parent;   /* reference; NULL = the default branch; ignored when `empty` */
 	const char *settings; /* JSON object text; NULL = "{}" */
-	bool empty;           /* over nothing: a base of its own */
+	bool empty; /* over nothing: a base of its own; the default branch when there is none */
 	bool ephemeral;
 	uint64_t quota;                         /* bytes; 0 = no limit */
 	uint32_t root_mode, root_uid, root_gid; /* of an empty branch's root directory */

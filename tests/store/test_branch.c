@@ -420,6 +420,41 @@ Test(branch, delete_of_a_parent_leaves_its_children)
 	cr_assert_eq(host_bytes(&t), 0, "%llu bytes left", (unsigned long long)host_bytes(&t));
 }
 
+static bool is_default(const char *name)
+{
+	struct cow_branch_info b;
+	bool yes;
+
+	get(name, &b);
+	yes = b.is_default;
+	cow_branch_info_release(&b);
+	return yes;
+}
+
+/* What is made from something does not slip into the place of a default branch that is gone; the
+ * next base does, as the first one did. */
+Test(branch, a_child_does_not_become_the_default)
+{
+	cr_assert(is_default("main"));
+	branch_make(&t, "a", "main");
+	branch_drop(&t, "main");
+	branch_make(&t, "b", "a");
+	cr_assert(!is_default("a") && !is_default("b"));
+	cr_assert_eq(create("c", NULL), -ENOENT);
+	cr_assert_eq(cow_branch_create(t.s,
+				       &(struct cow_branch_create){.name = "base",
+								   .empty = true,
+								   .root_mode = S_IFDIR | 0700},
+				       NULL),
+		     0);
+	put_text(&t, "base", "f", "a base");
+	cr_assert(is_default("base"));
+	cr_assert_eq(create("c", NULL), 0);
+	expect_text(&t, "c", "f", "a base");
+	cr_assert_eq(cow_branch_set_default(t.s, "b", NULL), 0);
+	cr_assert(is_default("b") && !is_default("base"));
+}
+
 static int count_snapshot(const struct cow_snapshot_info *p, void *arg)
 {
 	++*(unsigned *)arg;

@@ -29,7 +29,15 @@ fi
 
 exits 0 cowfs --version
 contains "$out" "cowfs "
-exits 0 cowfs --help
+exits 0 cowfs help --exit-status
 for code in 0 1 2 3 4 5 6 7 8 9 130; do
-	grep -qE "^  $code +[a-z]" "$T/.out" || fail "--help does not explain exit status $code"
+	grep -qE "^  $code +[a-z]" "$T/.out" || fail "exit status $code is not explained"
 done
+# The first page has every command once, and fits a screen.
+exits 0 cowfs --help
+at_most "$(wc -l <"$T/.out")" 50 "lines of --help"
+at_most "$(wc -L <"$T/.out")" 80 "columns of --help"
+while read -r first second; do
+	same "$(grep -cE "^  $first( |\$)" "$T/.out")" 1 "lines about $first"
+	[[ -z $second || $(grep -A3 -E "^  $first " "$T/.out" | tr -s '\n,' ' ') == *" $second "* ]] || fail "--help does not name $first $second"
+done < <(sed -n 's/^### cowfs //p' "$T/commands.md")

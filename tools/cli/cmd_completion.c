@@ -92,7 +92,7 @@ static int run(struct command_call *call)
 
 const struct command cmd_completion = {
     .name = "completion",
-    .summary = "print what makes a shell complete commands, options and names of branches",
+    .summary = "make a shell complete commands, options, names of branches",
     .usage = "bash|zsh|fish",
     .detail =
 	"Installed with cowfs where the shells look for it; for one shell: source <(cowfs "

@@ -12,6 +12,10 @@ static int run(struct command_call *call)
 		command_help_markdown(stdout);
 		return 0;
 	}
+	if (command_option(call, "exit-status")) {
+		command_help_exit(stdout);
+		return 0;
+	}
 	if (command_option(call, "man"))
 		return command_help_man(command_option(call, "man"), &call->error);
 	if (call->argc == 0) {
@@ -38,6 +42,7 @@ static int run(struct command_call *call)
 
 static const struct command_option options[] = {
     {"markdown", 0, NULL, "the whole manual, in Markdown"},
+    {"exit-status", 0, NULL, "what the exit statuses mean"},
     {"man", 0, "DIR", "write it as man pages into DIR: cowfs.1, and one for every command"},
     {0},
 };
@@ -45,7 +50,7 @@ static const struct command_option options[] = {
 const struct command cmd_help = {
     .name = "help",
     .summary = "show help on a command, or the whole manual",
-    .usage = "[COMMAND [VERB]] [--markdown] [--man DIR]",
+    .usage = "[COMMAND [VERB]] [--exit-status] [--markdown] [--man DIR]",
     .example = "cowfs help branch create",
     .options = options,
     .max_args = 2,

@@ -172,7 +172,7 @@ static const struct command_option options[] = {
 
 const struct command cmd_serve = {
     .name = "serve",
-    .summary = "answer for every branch: start on connect, sleep when idle, delete what expired",
+    .summary = "serve all branches: wake on connect, sleep when idle, expire",
     .usage = "[--port PORT] [--suspend-timeout TIME] [--max-running N]",
     .detail =
 	"Runs beside the daemon of the mount, in the foreground. Every branch keeps the address "

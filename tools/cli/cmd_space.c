@@ -75,6 +75,8 @@ static const struct output_column use[] = {
     {"name", "NAME", OUTPUT_TEXT, NULL},
     {"logical_size", "LOGICAL", OUTPUT_BYTES, NULL},
     {"unique_bytes", "UNIQUE", OUTPUT_BYTES, NULL},
+    {"quota_bytes", "QUOTA", OUTPUT_BYTES, NULL},
+    {"quota_used_bytes", "USED OF IT", OUTPUT_BYTES, NULL},
     {0},
 };
 static const struct output_spec use_spec = {.rows = "branches", .columns = use};

@@ -82,7 +82,7 @@ static const struct command_option options[] = {
 
 const struct command cmd_top = {
     .name = "top",
-    .summary = "watch all branches: state, connections, transactions per second, bytes",
+    .summary = "watch all branches: state, connections, tps, bytes",
     .usage = "[--once] [-n N] [--interval TIME]",
     .detail =
 	"Busiest first. Nothing is woken or kept awake by it. Keys: q ends, arrows and page "

@@ -88,21 +88,78 @@ void command_help_group(FILE *out, const char *group)
 	fprintf(out, "\nHelp for one of them: cowfs %s VERB --help\n", group);
 }
 
+#define SCREEN 80 /* columns */
+#define NAMES 15  /* of them for the name of a command */
+
+/* A group is one entry: its verbs, over as many lines as they need. */
+static void verb_lines(FILE *out, const char *group)
+{
+	int at = fprintf(out, "  %-*s", NAMES - 3, group);
+	bool first = true;
+
+	for (const struct command *const *c = command_table; *c; c++) {
+		if (!(*c)->group || strcmp((*c)->group, group) != 0)
+			continue;
+		if (at + 2 + (int)strlen((*c)->name) >= SCREEN)
+			at = fprintf(out, ",\n%*s%s", NAMES, "", (*c)->name) - 2;
+		else
+			at += fprintf(out, "%s%s", first ? " " : ", ", (*c)->name);
+		first = false;
+	}
+	fputc('\n', out);
+}
+
+static unsigned verbs_of(const char *group)
+{
+	unsigned n = 0;
+
+	for (const struct command *const *c = command_table; *c; c++)
+		n += (*c)->group && strcmp((*c)->group, group) == 0;
+	return n;
+}
+
+/* A command, or a group: one that has a single verb is a command of two words. */
+static void section_line(FILE *out, const char *name)
+{
+	unsigned verbs = verbs_of(name);
+	char title[64];
+
+	for (const struct command *const *c = command_table; *c && verbs < 2; c++)
+		if (strcmp((*c)->group ? (*c)->group : (*c)->name, name) == 0)
+			fprintf(out, "  %-*s %s\n", NAMES - 3,
+				command_title(*c, title, sizeof(title)), (*c)->summary);
+	if (verbs >= 2)
+		verb_lines(out, name);
+}
+
 void command_help_root(FILE *out)
 {
-	fputs("cowfs: every test and pull request gets a full private copy of a PostgreSQL "
-	      "database\n\nUsage:\n  cowfs [--store DIR] COMMAND [ARGUMENTS]\n\nCommands:\n",
+	fputs("cowfs: a private copy of your PostgreSQL database for every branch\n\n"
+	      "Usage: cowfs [--store DIR] COMMAND [ARGUMENTS]\n",
 	      out);
-	command_lines(out, NULL);
-	for (const struct command_group *g = command_groups; g->name; g++) {
-		fprintf(out, "\n%s\n", g->summary);
-		command_lines(out, g->name);
+	for (const struct command_section *s = command_sections; s->heading; s++) {
+		const char *at = s->commands;
+
+		fprintf(out, "\n%s:\n", s->heading);
+		while (*at) {
+			char name[32];
+			int n = (int)strcspn(at, " ");
+
+			snprintf(name, sizeof(name), "%.*s", n, at);
+			section_line(out, name);
+			at += n + (at[n] == ' ');
+		}
 	}
-	option_lines(out, "Options of every command", command_global_options);
-	fputs("\nExit status:\n", out);
+	fputs("\nOptions of every command, and an example: cowfs COMMAND --help\n"
+	      "Verbs of a group: cowfs branch --help. Exit statuses: cowfs help "
+	      "--exit-status\n",
+	      out);
+}
+
+void command_help_exit(FILE *out)
+{
 	for (const struct exitcode_row *row = exitcode_table; row->name; row++)
 		fprintf(out, "  %-4d %s\n", (int)row->code, row->meaning);
-	fputs("\nHelp for one command, with an example: cowfs COMMAND --help\n", out);
 }
 
 /* --- the manual --- */

@@ -36,6 +36,7 @@ int command_apply_globals(struct command_call *call);
 /* --- command_help.c --- */
 
 void command_help_root(FILE *out);
+void command_help_exit(FILE *out);
 void command_help_group(FILE *out, const char *group);
 void command_help_one(FILE *out, const struct command *c);
 /* The manual: every group, command, option and exit code. */

@@ -13,6 +13,16 @@ const struct command_group command_groups[] = {
     {0},
 };
 
+const struct command_section command_sections[] = {
+    {"The store", "init mount unmount import status du gc verify"},
+    {"Branches and snapshots", "branch snapshot diff schema log checkout"},
+    {"Connecting", "url psql exec wait-ready"},
+    {"Servers", "serve start stop wake suspend logs top pool"},
+    {"Masked images, continuous integration", "golden ci"},
+    {"Help", "help completion"},
+    {0},
+};
+
 const struct command *const command_table[] = {
     &cmd_init,
     &cmd_mount,

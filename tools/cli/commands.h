@@ -2,7 +2,7 @@
 /* commands: the table of every command, and of the groups they are in.
  *
  * To add a command: define its `struct command` in a cmd_*.c file and name it here and in
- * commands.c. */
+ * commands.c, twice: in the table, and in a section of the first page of help. */
 #pragma once
 #include "tools/cli/command.h"
 
@@ -10,8 +10,15 @@ struct command_group {
 	const char *name, *aliases, *summary; /* name NULL ends the table */
 };
 
+/* What the first page of help shows together, in words of what people want to do. */
+struct command_section {
+	const char *heading;  /* NULL ends the table */
+	const char *commands; /* names of commands and of groups, separated by blanks */
+};
+
 extern const struct command_group command_groups[];
-extern const struct command *const command_table[]; /* ends with NULL; in the order of help */
+extern const struct command_section command_sections[]; /* everything is in exactly one */
+extern const struct command *const command_table[];     /* ends with NULL; in the order of help */
 
 extern const struct command cmd_init;
 extern const struct command cmd_mount, cmd_unmount;

@@ -62,7 +62,7 @@ static void add_space(struct engine *g, const char *name, json_t *o)
 	}
 }
 
-static void add_quota(struct engine *g, const struct cow_branch_info *b, json_t *o)
+void branch_json_quota(struct engine *g, const struct cow_branch_info *b, json_t *o)
 {
 	uint64_t used;
 	bool known = b->quota && cow_branch_quota(g->store, b->name, &used, NULL) == 0;
@@ -102,7 +102,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	json_object_set_new(o, "data_state_at", json_time(b->data_ns));
 	json_object_set_new(o, "incarnation", json_count(b->incarnation));
 	json_object_set_new(o, "forks", json_count(b->forks));
-	add_quota(g, b, o);
+	branch_json_quota(g, b, o);
 	if (space)
 		add_space(g, b->name, o);
 	json_object_set_new(o, "labels", labels_json(b, protected, private));

@@ -15,3 +15,6 @@ cow_errno branch_json_get(struct engine *g, const char *name, bool space, json_t
 
 /* Keys: branch name reference created_at message. */
 json_t *snapshot_json(const struct cow_snapshot_info *p);
+
+/* Add quota_bytes and quota_used_bytes of the branch; null = none. */
+void branch_json_quota(struct engine *g, const struct cow_branch_info *b, json_t *o);

@@ -6,6 +6,7 @@
 
 #include "store/upkeep.h"
 #include "tools/daemon/engine.h"
+#include "tools/daemon/branch_json.h"
 #include "tools/daemon/json_text.h"
 
 /* --- diff --- */
@@ -99,18 +100,24 @@ static cow_errno measure(struct engine *g, const json_t *names, const char **tex
 	size_t k;
 
 	json_array_foreach (names, k, v) {
+		struct cow_branch_info b = {0};
 		struct cow_du du;
+		json_t *row;
 		cow_errno r;
 
 		texts[k] = json_string_value(v);
 		if (!texts[k])
 			return cow_fail(e, -EINVAL, "'branches' must hold texts");
 		r = cow_du_branch(g->store, texts[k], &du, e);
+		if (r == 0)
+			r = cow_branch_get(g->store, texts[k], &b, e);
 		if (r < 0)
 			return r;
-		json_array_append_new(rows, json_pack("{s:o,s:o,s:o}", "name", json_text(texts[k]),
-						      "logical_size", json_count(du.logical),
-						      "unique_bytes", json_count(du.unique)));
+		row = json_pack("{s:o,s:o,s:o}", "name", json_text(texts[k]), "logical_size",
+				json_count(du.logical), "unique_bytes", json_count(du.unique));
+		branch_json_quota(g, &b, row);
+		cow_branch_info_release(&b);
+		json_array_append_new(rows, row);
 	}
 	return 0;
 }
