@@ -44,7 +44,7 @@ struct cow_mount {
 	struct cow_helper *helper;
 	struct cow_notifier *notifier;
 
-	pthread_key_t scratch; /* a buffer of COW_READ_MAX for each thread that reads */
+	pthread_key_t scratch; /* a buffer of COW_REQUEST_MAX for each thread that reads */
 	bool have_scratch;
 
 	struct cow_later *later;

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "fs/bdi.h"
 #include "fs/cowfs_ll.h"
 #include "fs/held.h"
 #include "fs/later.h"
@@ -214,6 +215,7 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 		return r;
 	if ((r = mount_session(m, e)) < 0)
 		return r;
+	cow_bdi_read_ahead(m->mountpoint, COW_REQUEST_MAX >> 10);
 	cow_rights_lower(cow_store_path(s)); /* and so every thread that is started from here on */
 	r = cow_later_start(&m->later);
 	if (r == 0)

@@ -51,8 +51,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_DIRECT_IO_ALLOW_MMAP, true);
 	want(conn, FUSE_CAP_OVER_IO_URING, m->transport == COW_TRANSPORT_URING);
 #endif
-	conn->max_write = COW_READ_MAX;
-	conn->max_readahead = COW_READ_MAX;
+	conn->max_write = COW_REQUEST_MAX;
+	conn->max_readahead = COW_REQUEST_MAX;
 	conn->max_background = cow_transport_background(m);
 	conn->congestion_threshold = conn->max_background / 4 * 3;
 	conn->time_gran = 1;

@@ -124,8 +124,8 @@ void cow_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
 	char *buf;
 	cow_errno r = file_node(m, ino, &node);
 
-	if (size > COW_READ_MAX)
-		size = COW_READ_MAX;
+	if (size > COW_REQUEST_MAX)
+		size = COW_REQUEST_MAX;
 	if (r == 0)
 		r = cow_transport_read_buffer(m, req, size, &buf);
 	if (r == 0)

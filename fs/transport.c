@@ -18,7 +18,8 @@
 enum { THREADS = 64, PAGE = 4096 };
 
 /* Requests of one core that can be under way. A write that waits on a full disk keeps its slot, so
- * there are more than a busy day needs; one that was never used is address space, no memory. */
+ * there are more than a busy day needs; one that was never used is address space, no memory. Those
+ * that were used hold COW_REQUEST_MAX each: 16 MiB a core, 256 MiB at most. */
 enum { SLOTS_MOST = 64, SLOTS_LEAST = 16, SLOTS_OF_ALL = 1024 };
 /* Of them, those that the kernel's own requests (write-back, read-ahead) never take. */
 enum { SLOTS_KEPT = 4 /* one of so many */ };
@@ -139,7 +140,7 @@ cow_errno cow_transport_read_buffer(struct cow_mount *m, fuse_req_t req, size_t 
 	if (!buf)
 		buf = pthread_getspecific(m->scratch);
 	if (!buf) {
-		buf = aligned_alloc(PAGE, COW_READ_MAX);
+		buf = aligned_alloc(PAGE, COW_REQUEST_MAX);
 		if (!buf)
 			return -ENOMEM;
 		pthread_setspecific(m->scratch, buf);

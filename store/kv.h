@@ -42,6 +42,13 @@ int cow_batch_each(const struct cow_batch *b,
 			       void *arg),
 		   void *arg);
 
+/* Bytes that a map has in memory. */
+struct cow_kv_memory {
+	uint64_t writes; /* written, and not yet in a file of its own */
+	uint64_t cache;  /* pieces of files that were read */
+	uint64_t files;  /* what is kept of each open file */
+};
+
 struct cow_kv_ops {
 	/* 0, -ENOENT, -EIO (damaged). `val` is set on 0. */
 	cow_errno (*get)(struct cow_kv *kv, const void *key, size_t klen, struct cow_buf *val);
@@ -59,6 +66,7 @@ struct cow_kv_ops {
 	/* Atomic. After a failed write the kv answers -EIO to every later write (fail stop). */
 	cow_errno (*write)(struct cow_kv *kv, const struct cow_batch *b, bool sync);
 	cow_errno (*sync)(struct cow_kv *kv); /* everything written so far is durable */
+	void (*memory)(struct cow_kv *kv, struct cow_kv_memory *ret);
 	void (*close)(struct cow_kv *kv);
 };
 

@@ -180,6 +180,15 @@ static cow_errno rocks_sync(struct cow_kv *kv)
 	return fail_stop(k, "sync", text);
 }
 
+static void rocks_memory(struct cow_kv *kv, struct cow_kv_memory *ret)
+{
+	struct rocks *k = (struct rocks *)kv;
+
+	*ret = (struct cow_kv_memory){.cache = rocksdb_cache_get_usage(k->cache)};
+	rocksdb_property_int(k->db, "rocksdb.size-all-mem-tables", &ret->writes);
+	rocksdb_property_int(k->db, "rocksdb.estimate-table-readers-mem", &ret->files);
+}
+
 static void rocks_close(struct cow_kv *kv)
 {
 	struct rocks *k = (struct rocks *)kv;
@@ -203,6 +212,7 @@ static const struct cow_kv_ops rocks_ops = {
     .scan = rocks_scan,
     .write = rocks_write,
     .sync = rocks_sync,
+    .memory = rocks_memory,
     .close = rocks_close,
 };
 

@@ -342,8 +342,10 @@ static uint64_t count(struct cow_store *s, char type)
 
 void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 {
+	struct cow_kv_memory map;
 	struct statvfs host;
 
+	s->kv->ops->memory(s->kv, &map);
 	*ret = (struct cow_store_stat){
 	    .branches = count(s, 'B'),
 	    .deleted = count(s, 'D'),
@@ -351,6 +353,7 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 	    .lineages = count(s, 'L'),
 	    .open_extents = cow_extents_count(s->extents),
 	    .cached_bytes = s->cached_bytes,
+	    .map_memory = map.writes + map.cache + map.files,
 	    .commits = s->commits,
 	    .recovered = s->recovered,
 	};

@@ -75,6 +75,7 @@ struct cow_store_stat {
 	uint64_t deleted;               /* branches that were deleted and can be had back */
 	uint64_t host_total, host_free; /* bytes of the host file system */
 	uint64_t open_extents, cached_bytes;
+	uint64_t map_memory; /* bytes that the map has in memory */
 	uint64_t commits;    /* synced commits since the store was made */
 	uint64_t gc_pending; /* lineages that wait for the background gc */
 	struct cow_room_stat room;

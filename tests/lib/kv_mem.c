@@ -266,6 +266,11 @@ static cow_errno mem_sync(struct cow_kv *kv)
 	return r;
 }
 
+static void mem_memory(struct cow_kv *kv, struct cow_kv_memory *ret)
+{
+	*ret = (struct cow_kv_memory){0};
+}
+
 static void mem_close(struct cow_kv *kv)
 {
 	struct kv_mem_disk *d = disk_of(kv);
@@ -280,6 +285,7 @@ static const struct cow_kv_ops mem_ops = {
     .scan = mem_scan,
     .write = mem_write,
     .sync = mem_sync,
+    .memory = mem_memory,
     .close = mem_close,
 };
 

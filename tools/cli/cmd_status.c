@@ -24,6 +24,7 @@ static const struct output_column columns[] = {
     {"open_files", "Open files", OUTPUT_NUMBER, NULL},
     {"host_free_bytes", "Host free", OUTPUT_BYTES, NULL},
     {"host_total_bytes", "Host total", OUTPUT_BYTES, NULL},
+    {"memory_bytes", "Memory", OUTPUT_BYTES, NULL},
     {"cached_bytes", "Cache", OUTPUT_BYTES, NULL},
     {"open_extents", "Open extent files", OUTPUT_NUMBER, NULL},
     {"commits", "Commits", OUTPUT_NUMBER, NULL},

@@ -2,6 +2,7 @@
 /* The verbs about the daemon and the store as a whole: status and shutdown. */
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -127,6 +128,31 @@ static const char *room_word(enum cow_room_state room)
 	return room == COW_ROOM_CRITICAL ? "critical" : room == COW_ROOM_LOW ? "low" : "plenty";
 }
 
+static uint64_t resident_bytes(void)
+{
+	unsigned long all, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%lu %lu", &all, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What the daemon's memory is used for: all of it; the map; block maps; what malloc gave out (with
+ * both of these), and what came back to it and was not returned to the system. */
+static void add_memory(const struct cow_store_stat *st, json_t *o)
+{
+	struct mallinfo2 heap = mallinfo2();
+
+	json_object_set_new(o, "memory_bytes", json_count(resident_bytes()));
+	json_object_set_new(o, "map_memory_bytes", json_count(st->map_memory));
+	json_object_set_new(o, "cached_bytes", json_count(st->cached_bytes));
+	json_object_set_new(o, "heap_bytes", json_count(heap.uordblks + heap.hblkhd));
+	json_object_set_new(o, "heap_free_bytes", json_count(heap.fordblks));
+}
+
 /* {} */
 static cow_errno status(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -148,7 +174,7 @@ static cow_errno status(struct engine *g, const json_t *args, json_t **ret, stru
 	json_object_set_new(o, "host_total_bytes", json_count(st.host_total));
 	json_object_set_new(o, "host_free_bytes", json_count(st.host_free));
 	json_object_set_new(o, "open_extents", json_count(st.open_extents));
-	json_object_set_new(o, "cached_bytes", json_count(st.cached_bytes));
+	add_memory(&st, o);
 	json_object_set_new(o, "commits", json_count(st.commits));
 	json_object_set_new(o, "gc_pending", json_count(st.gc_pending));
 	json_object_set_new(o, "room", json_string(room_word(st.room.state)));
