@@ -16,6 +16,7 @@
 	X(block_based_options_set_whole_key_filtering)                                             \
 	X(cache_create_lru)                                                                        \
 	X(cache_destroy)                                                                           \
+	X(cache_get_usage)                                                                         \
 	X(close)                                                                                   \
 	X(create_iterator)                                                                         \
 	X(filterpolicy_create_bloom_full)                                                          \
@@ -45,6 +46,7 @@
 	X(options_set_write_buffer_size)                                                           \
 	X(pinnableslice_destroy)                                                                   \
 	X(pinnableslice_value)                                                                     \
+	X(property_int)                                                                            \
 	X(readoptions_create)                                                                      \
 	X(readoptions_destroy)                                                                     \
 	X(readoptions_set_total_order_seek)                                                        \
@@ -76,6 +78,7 @@ cow_errno cow_rocks_load(struct cow_error *e);
 	cow_rocks.p_block_based_options_set_whole_key_filtering
 #define rocksdb_cache_create_lru cow_rocks.p_cache_create_lru
 #define rocksdb_cache_destroy cow_rocks.p_cache_destroy
+#define rocksdb_cache_get_usage cow_rocks.p_cache_get_usage
 #define rocksdb_close cow_rocks.p_close
 #define rocksdb_create_iterator cow_rocks.p_create_iterator
 #define rocksdb_filterpolicy_create_bloom_full cow_rocks.p_filterpolicy_create_bloom_full
@@ -107,6 +110,7 @@ cow_errno cow_rocks_load(struct cow_error *e);
 #define rocksdb_options_set_write_buffer_size cow_rocks.p_options_set_write_buffer_size
 #define rocksdb_pinnableslice_destroy cow_rocks.p_pinnableslice_destroy
 #define rocksdb_pinnableslice_value cow_rocks.p_pinnableslice_value
+#define rocksdb_property_int cow_rocks.p_property_int
 #define rocksdb_readoptions_create cow_rocks.p_readoptions_create
 #define rocksdb_readoptions_destroy cow_rocks.p_readoptions_destroy
 #define rocksdb_readoptions_set_total_order_seek cow_rocks.p_readoptions_set_total_order_seek
