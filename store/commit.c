@@ -68,6 +68,17 @@ static void wait_for_seal(struct cow_inode *i)
 	pthread_mutex_unlock(&l->seal_wait);
 }
 
+/* Of a file that was dropped, and marked once more by what came late (the kernel sends times after
+ * the last close): off the list with it, which keeps the file's space and descriptor. Holds map. */
+static void discard_late(struct cow_inode *i)
+{
+	CLEANUP(cow_work_release) struct cow_work w = {0};
+
+	cow_work_collect(i, true, &w);
+	if (w.data)
+		cow_extent_unpin(i->live->s->extents, TAKE_PTR(w.data));
+}
+
 /* Holds commit. 1 = a seal is closing this inode's epoch: let go of everything and wait for it.
  * Needs no freeze: the switch of the head visits every dirty inode under its map lock, so what is
  * collected here is either taken before that, for the old epoch, and then the seal waits for our
@@ -84,6 +95,8 @@ static int begin(struct cow_inode *i, bool times, struct cow_work *w)
 		return 1;
 	if (i->attr.nlink > 0) /* without a name nothing survives anyway */
 		cow_work_collect(i, times, w);
+	else if (i->opens == 0)
+		discard_late(i);
 	i->committing = w->batch.count > 0;
 	return 0;
 }

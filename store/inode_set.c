@@ -35,7 +35,9 @@ cow_errno cow_inode_set(struct cow_inode *i, unsigned mask, const struct cow_att
 		return r;
 	pthread_mutex_lock(&i->map);
 	set_attr(i, mask, a);
-	cow_inode_mark(i, mask & lasting ? COW_DIRTY_META : COW_DIRTY_TIME);
+	/* The kernel sends times after the last close: of a file that was dropped, for nobody. */
+	if (i->attr.nlink > 0 || i->opens > 0)
+		cow_inode_mark(i, mask & lasting ? COW_DIRTY_META : COW_DIRTY_TIME);
 	pthread_mutex_unlock(&i->map);
 	i->live->head_written = true;
 	return 0;

@@ -382,3 +382,20 @@ Test(file, freeing_spares_what_was_written_again)
 	want(CHUNK - 3 * B, 6 * B, 'b');
 	want(CHUNK + 3 * B, CHUNK - 3 * B, 0);
 }
+
+/* The kernel sends times after the last close, of a file that has no name any more. */
+Test(file, times_that_come_after_the_end_keep_no_space)
+{
+	struct cow_inode *i = path_make(l, "base/5/16385"), *dir = path_get(l, "base/5", NULL);
+	struct cow_attr a = {.mtime = {.tv_sec = 1}};
+	struct cow_store_stat before, after;
+
+	cow_store_stat(t.s, &before);
+	cr_assert_eq(cow_file_write(i, "x", 0, 1, 0), 0);
+	cr_assert_eq(cow_name_unlink(dir, "16385"), 0);
+	cr_assert_eq(cow_inode_set(i, COW_SET_MTIME, &a), 0);
+	cow_inode_put(i);
+	cow_inode_put(dir);
+	cow_store_stat(t.s, &after);
+	cr_assert_eq(after.open_extents, before.open_extents);
+}
