@@ -12,6 +12,7 @@
 #include "fs/pgcontrol.h"
 #include "store/cleanup.h"
 #include "store/os.h"
+#include "tools/daemon/client.h"
 #include "tools/pg/pg.h"
 #include "tools/pg/pgbranch.h"
 
@@ -73,6 +74,22 @@ static cow_errno checkpoint(const struct pgbranch *b, struct cow_error *e)
 			b->name);
 }
 
+/* On a full disk a checkpoint may wait until there is room, and then the verb is refused anyway. */
+static bool writes_wait(struct command_call *call)
+{
+	struct cow_error ignored = COW_ERROR_INIT;
+	json_t *status = NULL;
+	const char *store;
+	bool wait;
+
+	if (command_store(call, &store) < 0 ||
+	    client_call_daemon(store, "status", NULL, &status, &ignored) < 0)
+		return false;
+	wait = json_integer_value(json_object_get(status, "waiting_for_room")) > 0;
+	json_decref(status);
+	return wait;
+}
+
 cow_errno pgsettle(struct command_call *call, const char *reference)
 {
 	struct pgbranch b;
@@ -81,8 +98,9 @@ cow_errno pgsettle(struct command_call *call, const char *reference)
 	if (reference && (strchr(reference, '@') || reference[0] == '^'))
 		return 0;
 	r = pgbranch_find(call, reference, (struct pgbranch_port){0}, &b);
-	if (r < 0 || !b.state.ready || !tablespaces_changed(&b)) {
-		/* Not mounted, no such branch, no PGDATA: the verb itself says what matters. */
+	if (r < 0 || !b.state.ready || !tablespaces_changed(&b) || writes_wait(call)) {
+		/* Not mounted, no such branch, no PGDATA, no room: the verb itself says what
+		 * matters. */
 		call->error = (struct cow_error)COW_ERROR_INIT;
 		return 0;
 	}
