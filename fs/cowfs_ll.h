@@ -26,6 +26,7 @@
 #define COW_FOREVER                                                                                \
 	1e9 /* seconds: only the daemon makes a name or an attribute change behind the kernel */
 
+struct cow_gate_book;
 struct cow_held;
 struct cow_helper;
 struct cow_later;
@@ -49,6 +50,7 @@ struct cow_mount {
 
 	struct cow_later *later;
 	struct cow_held *held;
+	struct cow_gate_book *gate;
 
 	int wake_fd; /* eventfd: something for the thread that waits to look at */
 	atomic_bool stop_asked, loop_over;
@@ -85,6 +87,8 @@ enum {
 /* --- ops_attr.c --- */
 /* Attributes to show for a node. -ESTALE. */
 cow_errno cow_node_stat(const struct cow_node *node, struct stat *ret);
+/* The answer to a question for attributes. */
+void cow_reply_attr(struct cow_mount *m, fuse_req_t req, const struct cow_node *node);
 void cow_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void cow_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		    struct fuse_file_info *fi);

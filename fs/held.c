@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* held: the list and its thread. The same thread keeps the kernel's page cache small while room is
- * scarce (holdback.h): both follow the state of the room. */
+ * scarce (holdback.h) and moves the gate before it (gate.h): all follow the state of the room. */
 #include "fs/held.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/gate.h"
 #include "fs/holdback.h"
 #include "store/cleanup.h"
 
@@ -52,7 +53,7 @@ static bool is_due(struct cow_job *j)
 		j->result = -EINTR;
 		return true;
 	}
-	return cow_file_may_write(j->inode, j->size);
+	return j->due(j);
 }
 
 /* true = some are still held. */
@@ -95,6 +96,7 @@ static void *run(void *arg)
 
 	while (!must_stop(h)) {
 		cow_store_room_await(h->m->store, &state, some ? LOOK_MS : IDLE_MS);
+		cow_gate_follow(h->m);
 		cow_holdback_follow(&h->holdback, state);
 		some = look(h);
 	}
@@ -113,7 +115,8 @@ cow_errno cow_held_start(struct cow_mount *m, struct cow_held **ret)
 	pthread_mutex_init(&h->lock, NULL);
 	STAILQ_INIT(&h->jobs);
 	cow_holdback_init(&h->holdback, m->mountpoint);
-	cow_store_holdback(m->store, h->holdback.bytes);
+	cow_store_holdback(m->store, h->holdback.bytes,
+			   m->writethrough ? 0 : cow_holdback_scarce(&h->holdback));
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	r = pthread_create(&h->thread, NULL, run, h);

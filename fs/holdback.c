@@ -35,9 +35,14 @@ void cow_holdback_init(struct cow_holdback *h, const char *mountpoint)
 	h->bytes = h->bytes ? h->bytes : GUESS;
 }
 
+uint64_t cow_holdback_scarce(const struct cow_holdback *h)
+{
+	return h->path[0] ? COW_MIN(h->bytes, SCARCE) : h->bytes;
+}
+
 void cow_holdback_follow(struct cow_holdback *h, enum cow_room_state state)
 {
-	uint64_t bytes = state == COW_ROOM_PLENTY ? h->bytes : COW_MIN(h->bytes, SCARCE);
+	uint64_t bytes = state == COW_ROOM_PLENTY ? h->bytes : cow_holdback_scarce(h);
 	CLEANUP_FD int fd = -1;
 
 	if (state == h->state || !h->path[0])

@@ -20,5 +20,8 @@ struct cow_holdback {
 /* Makes no path call on the mount itself. */
 void cow_holdback_init(struct cow_holdback *h, const char *mountpoint);
 
+/* Bytes of the limit while room is scarce. */
+uint64_t cow_holdback_scarce(const struct cow_holdback *h);
+
 /* Adapt the limit to the state of the room; PLENTY = as it was. */
 void cow_holdback_follow(struct cow_holdback *h, enum cow_room_state state);

@@ -21,8 +21,10 @@ struct cow_job {
 	/* On the pool: do it, and leave in `result` and `ret` what is to be answered. */
 	void (*work)(struct cow_job *j);
 	void (*answer)(struct cow_job *j);
+	bool (*due)(struct cow_job *j); /* of one that is held: is there a reason to try it? */
 	struct cow_held *held; /* where it goes when `result` is -EAGAIN; NULL: that is an answer */
 	struct fuse_session *se;
+	struct cow_mount *m; /* of one that waits at the gate */
 	fuse_ino_t ino;
 	uint64_t off;
 	int whence;

@@ -18,6 +18,7 @@
 
 #include "fs/bdi.h"
 #include "fs/cowfs_ll.h"
+#include "fs/gate.h"
 #include "fs/held.h"
 #include "fs/later.h"
 #include "fs/mountpoint.h"
@@ -73,6 +74,7 @@ static void mount_free(struct cow_mount *m)
 	cow_helper_end(m->helper);
 	cow_nodes_free(m->nodes);
 	cow_branchdirs_free(m->dirs);
+	cow_gate_free(m->gate);
 	if (m->se)
 		fuse_session_destroy(m->se);
 	if (m->have_scratch)
@@ -218,6 +220,8 @@ cow_errno cow_mount_start(struct cow_mount *m, struct cow_store *s, struct cow_e
 	cow_bdi_read_ahead(m->mountpoint, COW_REQUEST_MAX >> 10);
 	cow_rights_lower(cow_store_path(s)); /* and so every thread that is started from here on */
 	r = cow_later_start(&m->later);
+	if (r == 0)
+		r = cow_gate_new(&m->gate);
 	if (r == 0)
 		r = cow_held_start(m, &m->held);
 	if (r == 0)

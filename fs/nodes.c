@@ -337,6 +337,39 @@ bool cow_nodes_closed(struct cow_nodes *n, uint64_t id, bool writer)
 	return true;
 }
 
+/* Ids of a shard; *ret is allocated. */
+static cow_errno writers_of(struct shard *s, uint64_t **ret, uint32_t *ret_n)
+{
+	WITH_LOCK(&s->lock);
+
+	*ret_n = 0;
+	*ret = s->n ? calloc(s->n, sizeof(**ret)) : NULL;
+	if (s->n && !*ret)
+		return -ENOMEM;
+	for (uint32_t b = 0; s->n && b < s->n_buckets; b++)
+		for (const struct entry *e = s->buckets[b]; e; e = e->next)
+			if (e->writers)
+				(*ret)[(*ret_n)++] = e->id;
+	return 0;
+}
+
+cow_errno cow_nodes_each_writer(struct cow_nodes *n, void (*each)(uint64_t id, void *arg),
+				void *arg)
+{
+	cow_errno r = 0;
+
+	for (int i = 0; i < SHARDS; i++) {
+		CLEANUP_FREE uint64_t *ids = NULL;
+		uint32_t many;
+
+		if (writers_of(&n->shards[i], &ids, &many) < 0)
+			r = -ENOMEM;
+		for (uint32_t k = 0; k < many; k++)
+			each(ids[k], arg);
+	}
+	return r;
+}
+
 int cow_nodes_depth(struct cow_nodes *n, uint64_t id)
 {
 	for (int depth = 0; depth < DEPTH_MAX; depth++) {

@@ -62,6 +62,11 @@ void cow_nodes_opened(struct cow_nodes *n, uint64_t id, bool writer);
 /* false: no such open is known, and the store must not be told. */
 bool cow_nodes_closed(struct cow_nodes *n, uint64_t id, bool writer);
 
+/* Every file that is open for writing; those opened meanwhile may be missed. No lock is held over
+ * `each`. -ENOMEM: some were left out. */
+cow_errno cow_nodes_each_writer(struct cow_nodes *n, void (*each)(uint64_t id, void *arg),
+				void *arg);
+
 /* Directories between the node (a directory) and the root of its branch: 0 for the root itself.
  * -ESTALE when a directory on the way is not known. */
 int cow_nodes_depth(struct cow_nodes *n, uint64_t id);

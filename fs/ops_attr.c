@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/gate.h"
 #include "store/cleanup.h"
 
 enum { OWN_DIR_MODE = S_IFDIR | 0755 };
@@ -41,7 +42,7 @@ cow_errno cow_node_stat(const struct cow_node *node, struct stat *ret)
 	return 0;
 }
 
-static void reply_attr(fuse_req_t req, const struct cow_node *node)
+void cow_reply_attr(struct cow_mount *m, fuse_req_t req, const struct cow_node *node)
 {
 	struct stat st;
 	cow_errno r = cow_node_stat(node, &st);
@@ -50,6 +51,7 @@ static void reply_attr(fuse_req_t req, const struct cow_node *node)
 		cow_reply(req, r);
 	else
 		fuse_reply_attr(req, &st, COW_FOREVER);
+	cow_gate_told(m, node->id);
 }
 
 void cow_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -58,10 +60,14 @@ void cow_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct cow_node node = {0};
 	cow_errno r = cow_node_get(m->nodes, ino, &node);
 
-	if (r < 0)
+	if (r == 0 && fi)
+		r = cow_gate_ask(m, req, &node, (unsigned)fi->fh);
+	if (r == -EINPROGRESS) /* it waits at the gate, and is answered from there */
+		;
+	else if (r < 0)
 		cow_reply(req, r);
 	else
-		reply_attr(req, &node);
+		cow_reply_attr(m, req, &node);
 	cow_node_put(&node);
 }
 
@@ -110,7 +116,7 @@ void cow_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_se
 	if (r < 0)
 		cow_reply(req, r);
 	else
-		reply_attr(req, &node);
+		cow_reply_attr(m, req, &node);
 	cow_node_put(&node);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/gate.h"
 #include "fs/held.h"
 #include "fs/later.h"
 #include "fs/transport.h"
@@ -54,6 +55,12 @@ static void close_inode(struct cow_mount *m, uint64_t id, struct cow_inode *i, b
 		cow_inode_close(i, writer);
 }
 
+/* A server can do without it, and would wait for the room of it. */
+static bool is_refused(const struct cow_mount *m, enum cow_pg_kind kind)
+{
+	return cow_policy_for(kind).dispensable && cow_store_gate(m->store) != COW_GATE_OPEN;
+}
+
 void cow_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		   struct fuse_file_info *fi)
 {
@@ -63,6 +70,8 @@ void cow_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	struct cow_node dir = {0};
 	cow_errno r = cow_names_dir(m, parent, name, &dir);
 
+	if (r == 0 && is_refused(m, cow_pg_kind_of(dir.kind, name, false)))
+		r = -ENOSPC;
 	if (r == 0)
 		r = cow_names_make(req, &dir, name, S_IFREG | (mode & 07777), 0, NULL, &i);
 	if (r == 0)
@@ -77,6 +86,8 @@ void cow_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	} else if (fuse_reply_create(req, &e, fi) < 0) {
 		close_inode(m, e.ino, i, is_writer(fi));
 		cow_nodes_forget(m->nodes, e.ino, 1);
+	} else {
+		cow_gate_told(m, e.ino);
 	}
 	cow_inode_put(i);
 	cow_node_put(&dir);
@@ -94,6 +105,8 @@ void cow_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		cow_reply(req, r);
 	else if (fuse_reply_open(req, fi) < 0)
 		close_inode(m, ino, node.inode, is_writer(fi));
+	else
+		cow_gate_told(m, ino);
 	cow_node_put(&node);
 }
 
@@ -144,6 +157,11 @@ static void work_write(struct cow_job *j)
 		    cow_file_write(j->inode, j->data, j->off, j->size, j->flags | COW_WRITE_NOWAIT);
 }
 
+static bool write_is_due(struct cow_job *j)
+{
+	return cow_file_may_write(j->inode, j->size, j->flags);
+}
+
 static void answer_write(struct cow_job *j)
 {
 	if (j->result < 0)
@@ -170,6 +188,7 @@ static cow_errno hold_write(struct cow_mount *m, fuse_req_t req, const struct co
 	j->pid = flags & COW_WRITE_CACHED ? 0 : fuse_req_ctx(req)->pid;
 	j->work = work_write;
 	j->answer = answer_write;
+	j->due = write_is_due;
 	j->held = m->held;
 	cow_held_add(m->held, j);
 	return 0;

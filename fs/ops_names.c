@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fs/cowfs_ll.h"
+#include "fs/gate.h"
 #include "fs/transport.h"
 
 cow_errno cow_names_entry(struct cow_mount *m, const struct cow_node *dir, const char *name,
@@ -103,6 +104,8 @@ static void reply_entry(struct cow_mount *m, fuse_req_t req, const struct fuse_e
 {
 	if (fuse_reply_entry(req, e) < 0 && e->ino)
 		cow_nodes_forget(m->nodes, e->ino, 1);
+	else if (e->ino)
+		cow_gate_told(m, e->ino);
 }
 
 void cow_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

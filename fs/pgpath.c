@@ -73,6 +73,11 @@ static bool is_system(const char *name)
 	       (end - s <= 5 && strtoul(s, NULL, 10) < FIRST_OF_USERS);
 }
 
+static bool is_cache(const char *name)
+{
+	return strncmp(name, "pg_internal.init", 16) == 0;
+}
+
 static bool is_version_dir(const char *name)
 {
 	const char *s = name + 3;
@@ -135,6 +140,7 @@ static const struct rule {
     {IN(COW_PG_BASE_DIR) | IN(COW_PG_VERSION_DIR), true, NULL, is_number, COW_PG_DATABASE_DIR},
     {IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR), false, NULL, is_system, COW_PG_SYSTEM},
     {IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR), false, NULL, is_relation, COW_PG_RELATION},
+    {IN(COW_PG_DATABASE_DIR) | IN(COW_PG_GLOBAL_DIR), false, NULL, is_cache, COW_PG_CACHE},
     {IN(COW_PG_WAL_DIR), false, NULL, is_segment, COW_PG_WAL_SEGMENT},
     {IN(COW_PG_WAL_DIR), false, NULL, is_wal_temp, COW_PG_WAL_TEMP},
     {IN(COW_PG_TEMP_DIR), true, NULL, is_any, COW_PG_TEMP_DIR},
@@ -175,6 +181,7 @@ const char *cow_pg_kind_name(enum cow_pg_kind kind)
 	    [COW_PG_TEMP_FILE] = "temp-file",
 	    [COW_PG_TBLSPC_DIR] = "tablespaces",
 	    [COW_PG_VERSION_DIR] = "tablespace-version",
+	    [COW_PG_CACHE] = "cache",
 	    [COW_PG_STATE_DIR] = "state-dir",
 	    [COW_PG_STATE] = "state",
 	};

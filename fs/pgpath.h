@@ -24,6 +24,8 @@ enum cow_pg_kind {
 	COW_PG_TEMP_FILE,    /* a file below pgsql_tmp/ */
 	COW_PG_TBLSPC_DIR,   /* pg_tblspc/ */
 	COW_PG_VERSION_DIR,  /* PG_<major>_<catalog>/ of a tablespace, wherever it is */
+	COW_PG_CACHE,        /* pg_internal.init[.<pid>]: what each new connection would have to
+			      * find out again */
 	COW_PG_STATE_DIR,    /* pg_xact/, pg_logical/ and their like, and what is below them */
 	COW_PG_STATE, /* any other file that is postgres's own: control, map, SLRU, settings, pid */
 	COW_PG_KINDS

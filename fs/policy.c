@@ -12,10 +12,13 @@ struct cow_policy cow_policy_for(enum cow_pg_kind kind)
 	case COW_PG_TEMP_FILE:
 		return (struct cow_policy){.cached = true, .bound = true, .own_run = 1};
 	case COW_PG_SYSTEM:
-	case COW_PG_WAL_TEMP:
 		return (struct cow_policy){.cached = true, .own_run = 1};
+	case COW_PG_WAL_TEMP:
+		return (struct cow_policy){.cached = true, .urgent = true, .own_run = 1};
 	case COW_PG_WAL_SEGMENT:
 		return (struct cow_policy){.cached = false, .own_run = WAL_RUN};
+	case COW_PG_CACHE:
+		return (struct cow_policy){.cached = false, .dispensable = true, .own_run = 1};
 	default:
 		return (struct cow_policy){.cached = false, .own_run = 1};
 	}

@@ -211,6 +211,9 @@ struct cow_inode {
 	_Atomic uint32_t opens;
 	_Atomic bool poisoned;
 	_Atomic uint64_t wait_seal; /* commits wait until this seal is done */
+	/* Room it took in the gating `taken_in` of room.gatings; a race forgets a little. */
+	_Atomic uint64_t taken;
+	_Atomic uint32_t taken_in;
 };
 
 /* Atomic because commits and look-ups ask without the freeze. */

@@ -55,7 +55,14 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 
 /* Of a write that was answered with -EAGAIN: is it worth another try? There is room again, or
  * nobody waits for it any more. */
-bool cow_file_may_write(struct cow_inode *i, size_t len);
+bool cow_file_may_write(struct cow_inode *i, size_t len, unsigned flags);
+
+/* A write that finds no room: 0 = it would wait, -ENOSPC = it would fail. */
+cow_errno cow_file_waits(struct cow_inode *i);
+
+/* Bytes of room that the file took since the gate was last open: one whose writes only go where it
+ * has blocks already takes none. */
+uint64_t cow_file_taken(struct cow_inode *i);
 
 /* datasync: sizes and blocks but not times. Answers at once when nothing changed. */
 cow_errno cow_file_sync(struct cow_inode *i, bool datasync);

@@ -28,6 +28,12 @@ enum { LOOK_MS = 20, WAIT_MS = 100, TELL_S = 60 };
 		       */
 enum { RESERVE_SHARE = 16, HEADROOM_SHARE = 64, MARK_SHARE = 32 };
 
+/* What is kept for a cache above, beside what it holds back: what it accepts until it has heard of
+ * the gate. And how much before that the gate begins to close: a segment of WAL, which readers may
+ * need too, and some. Of the data reserve a quarter and a half, where that is less. */
+#define SLACK (8ull << 20)
+#define SEGMENT (24ull << 20)
+
 static int64_t monotonic_ns(void)
 {
 	struct timespec now;
@@ -49,6 +55,39 @@ static int64_t for_data(const struct cow_room *m)
 	return m->left - missing(&m->map);
 }
 
+/* ... and with all of its reserve. */
+static int64_t for_data_at_most(const struct cow_room *m)
+{
+	return for_data(m) + (int64_t)m->data.has;
+}
+
+static bool has(const struct cow_room *m, enum cow_room_use use, uint64_t bytes)
+{
+	int64_t want = (int64_t)bytes;
+
+	switch (use) {
+	case COW_ROOM_NEW:
+		want += (int64_t)m->mark;
+		/* fallthrough */
+	case COW_ROOM_BOUND:
+		return for_data(m) >= want + missing(&m->data);
+	case COW_ROOM_DATA:
+		want += (int64_t)m->kept;
+		/* fallthrough */
+	default:
+		return for_data_at_most(m) >= want;
+	}
+}
+
+static enum cow_gate gate_of(const struct cow_room *m)
+{
+	int64_t left = for_data_at_most(m);
+
+	return left >= (int64_t)m->narrow ? COW_GATE_OPEN
+	       : left >= (int64_t)m->kept ? COW_GATE_NARROW
+					  : COW_GATE_SHUT;
+}
+
 static enum cow_room_state state_of(const struct cow_room *m)
 {
 	int64_t spare = for_data(m) - missing(&m->data);
@@ -61,10 +100,14 @@ static enum cow_room_state state_of(const struct cow_room *m)
 static void settle(struct cow_room *m)
 {
 	enum cow_room_state now = state_of(m);
+	enum cow_gate gate = m->narrow ? gate_of(m) : COW_GATE_OPEN;
 
-	if (now == m->state)
+	if (now == m->state && gate == m->gate)
 		return;
+	if (m->gate == COW_GATE_OPEN && gate != COW_GATE_OPEN)
+		m->gatings++;
 	m->state = now;
+	m->gate = gate;
 	m->turns++;
 	pthread_cond_broadcast(&m->changed);
 }
@@ -174,7 +217,7 @@ void cow_room_release(struct cow_room *m)
 		close(m->data.fd);
 }
 
-void cow_room_holdback(struct cow_room *m, uint64_t bytes)
+void cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
 {
 	struct statvfs host;
 	WITH_LOCK(&m->lock);
@@ -183,6 +226,10 @@ void cow_room_holdback(struct cow_room *m, uint64_t bytes)
 		return;
 	m->data.whole = COW_MIN(COW_MAX(RESERVE_MAX, bytes + BESIDES),
 				(uint64_t)host.f_blocks * host.f_frsize / RESERVE_SHARE);
+	if (scarce) {
+		m->kept = COW_MIN(scarce + SLACK, m->data.whole / 4);
+		m->narrow = COW_MIN(m->kept + SEGMENT, m->data.whole / 2);
+	}
 	look(m, true);
 	refill(m);
 	settle(m);
@@ -190,40 +237,38 @@ void cow_room_holdback(struct cow_room *m, uint64_t bytes)
 
 cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t bytes)
 {
-	int64_t want = (int64_t)bytes;
 	WITH_LOCK(&m->lock);
 
-	if (use != COW_ROOM_DATA)
-		want += missing(&m->data) + (use == COW_ROOM_NEW ? (int64_t)m->mark : 0);
 	look(m, false);
-	if (for_data(m) < want)
+	if (!has(m, use, bytes))
 		look(m, true);
-	if (for_data(m) < want && use == COW_ROOM_DATA) {
-		/* What has just become free may need a moment to be seen; so what was given counts
-		 * from here on, until the next look. */
-		give(m, &m->data, COW_MAX((uint64_t)(want - for_data(m)), STEP));
+	/* What has just become free may need a moment to be seen; so what was given counts from
+	 * here on, until the next look. */
+	if (has(m, use, bytes) && for_data(m) < (int64_t)bytes)
+		give(m, &m->data, COW_MAX((uint64_t)((int64_t)bytes - for_data(m)), STEP));
+	if (!has(m, use, bytes) || for_data(m) < (int64_t)bytes) {
 		settle(m);
-	}
-	if (for_data(m) < want)
 		return -ENOSPC;
+	}
 	m->left -= (int64_t)bytes;
+	settle(m);
 	return 0;
 }
 
-bool cow_room_has(struct cow_room *m, uint64_t bytes)
+bool cow_room_has(struct cow_room *m, enum cow_room_use use, uint64_t bytes)
 {
 	WITH_LOCK(&m->lock);
 
 	look(m, false);
-	return for_data(m) + (int64_t)m->data.has >= (int64_t)bytes;
+	return has(m, use, bytes);
 }
 
-bool cow_room_give(struct cow_room *m)
+bool cow_room_give(struct cow_room *m, enum cow_room_use use)
 {
 	bool gave;
 	WITH_LOCK(&m->lock);
 
-	gave = give(m, &m->data, STEP) > 0;
+	gave = has(m, use, 1) && give(m, &m->data, STEP) > 0;
 	settle(m);
 	return gave;
 }

@@ -12,6 +12,11 @@
  *   low        less, and the reserves are whole: what can be refused without harm is refused
  *   critical   the data reserve is in use; once it is gone, writes wait, or fail
  *
+ * The last of the data reserve is kept for what a cache above has accepted already: whoever writes
+ * into that cache and is made to wait by it may hold a lock that readers need, so what is in it
+ * must always find room. Therefore the cache is asked to accept less before everybody else has to
+ * wait (the gate), and nothing at all once only that rest is left.
+ *
  * Data never draws on the map's reserve: while that is not whole, the free space it lacks counts as
  * taken. A reserve that was never made (a command without a daemon, a host without fallocate) is
  * therefore kept as a mere threshold on the free space. Free space is asked of the host at most
@@ -36,12 +41,18 @@ struct cow_room {
 	/* The host writes what is overwritten somewhere else first (btrfs). */
 	bool counts_overwrites;
 	uint64_t headroom, mark;
+	_Atomic enum cow_gate gate; /* changed under lock */
+	_Atomic uint64_t accepted;  /* bytes taken as COW_ROOM_ACCEPTED while it was not open */
+	_Atomic uint32_t gatings;   /* how often it was no longer open; changed under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	/* lock, as all below: */
 	int64_t looked_ns; /* CLOCK_MONOTONIC */
 	int64_t left;      /* free bytes before the headroom */
 	struct cow_reserve map, data;
+	/* Of what is left with all of the data reserve: the rest that only COW_ROOM_ACCEPTED may
+	 * use, and where the gate begins to close. 0: there is no cache above. */
+	uint64_t kept, narrow;
 	uint64_t waiting;
 	enum cow_room_state state;      /* as of the last look */
 	enum cow_room_state told_state; /* what the log said last */
@@ -51,9 +62,10 @@ struct cow_room {
 };
 
 enum cow_room_use {
-	COW_ROOM_NEW,   /* can be refused without harm: branches, imports, fallocate */
-	COW_ROOM_BOUND, /* whose writer takes a refusal well: never of the reserve */
-	COW_ROOM_DATA   /* what somebody wrote */
+	COW_ROOM_NEW,     /* can be refused without harm: branches, imports, fallocate */
+	COW_ROOM_BOUND,   /* whose writer takes a refusal well: never of the reserve */
+	COW_ROOM_DATA,    /* what somebody wrote */
+	COW_ROOM_ACCEPTED /* the same, from a cache that has told its writer that it is done */
 };
 
 /* `keeps`: make the reserves now as far as there is room, and keep them. Else those that another
@@ -61,21 +73,22 @@ enum cow_room_use {
 void cow_room_init(struct cow_room *m, int dirfd, bool fail, bool keeps);
 void cow_room_release(struct cow_room *m);
 
-/* What a cache above the store may still hold back: the data reserve grows to that and more. */
-void cow_room_holdback(struct cow_room *m, uint64_t bytes);
+/* What a cache above the store may still hold back, and what it will at most while room is scarce:
+ * the data reserve grows to the first and more, and keeps the second and more for it. */
+void cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce);
 
 /* -ENOSPC: not now. Never waits; may give a piece of the data reserve to the host. */
 cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t bytes);
 
 /* The host answered ENOSPC although there should have been room (somebody else took it, or its file
  * system counts in another way): true = a piece of the data reserve was given back, try again. */
-bool cow_room_give(struct cow_room *m);
+bool cow_room_give(struct cow_room *m, enum cow_room_use use);
 
-/* Would a take of COW_ROOM_DATA be granted? Takes nothing. */
-bool cow_room_has(struct cow_room *m, uint64_t bytes);
+/* Would a take be granted? Takes nothing. */
+bool cow_room_has(struct cow_room *m, enum cow_room_use use, uint64_t bytes);
 
-/* After a refused COW_ROOM_DATA: would it wait, or is the answer ENOSPC (`fail`, the store closes,
- * or `gone`: nobody wants it any more)? */
+/* After a refused COW_ROOM_DATA or _ACCEPTED: would it wait, or is the answer ENOSPC (`fail`, the
+ * store closes, or `gone`: nobody wants it any more)? */
 bool cow_room_waits(struct cow_room *m, bool gone);
 
 /* The same and wait, with no lock held: 0 = try again, -ENOSPC. */

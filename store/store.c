@@ -368,9 +368,19 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 	}
 }
 
-void cow_store_holdback(struct cow_store *s, uint64_t bytes)
+void cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce)
 {
-	cow_room_holdback(&s->room, bytes);
+	cow_room_holdback(&s->room, bytes, scarce);
+}
+
+enum cow_gate cow_store_gate(struct cow_store *s)
+{
+	return s->room.gate;
+}
+
+uint64_t cow_store_accepted(struct cow_store *s)
+{
+	return s->room.accepted;
 }
 
 void cow_store_hold(struct cow_store *s, bool on)

@@ -28,6 +28,8 @@ struct cow_store;
 
 /* Of the host's free space; see README, "A full disk". */
 enum cow_room_state { COW_ROOM_PLENTY, COW_ROOM_LOW, COW_ROOM_CRITICAL };
+/* What a cache above the store may still accept: anything, a little for each, nothing. */
+enum cow_gate { COW_GATE_OPEN, COW_GATE_NARROW, COW_GATE_SHUT };
 struct cow_room_stat {
 	enum cow_room_state state;
 	uint64_t waiting;               /* writes that wait for room */
@@ -88,12 +90,20 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);
 
 /* --- room, for whoever has a cache above the store and holds writes back (COW_WRITE_NOWAIT) --- */
 
-/* Bytes that such a cache may have accepted and not written yet: the data reserve grows to it. */
-void cow_store_holdback(struct cow_store *s, uint64_t bytes);
+/* Bytes that such a cache may have accepted and not written yet: the data reserve grows to it. Once
+ * room is scarce it will have at most `scarce`, for which a part of the reserve is kept (0: it has
+ * nothing then, and is never asked to accept less). */
+void cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce);
+/* May the cache accept more? It has to ask again and again: nobody tells it but _room_await. */
+enum cow_gate cow_store_gate(struct cow_store *s);
+/* Bytes of room that went to what it accepted, while it was not to accept everything; only grows.
+ */
+uint64_t cow_store_accepted(struct cow_store *s);
 /* A write is held back for lack of room, or is no more: counted in stat.room.waiting, and snapshots
  * are refused as long as there is one. */
 void cow_store_hold(struct cow_store *s, bool on);
-/* Until the state is another than *state, space was freed, or _turn; at most `ms`. Sets *state. */
+/* Until the state is another than *state, the gate changed, space was freed, or _turn; at most
+ * `ms`. Sets *state. */
 void cow_store_room_await(struct cow_store *s, enum cow_room_state *state, unsigned ms);
 void cow_store_room_turn(struct cow_store *s);
 /* Nobody waits for room from here on: what would wait fails. Before a close. */

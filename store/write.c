@@ -122,12 +122,30 @@ static bool only_bytes(struct cow_inode *i)
 	       atomic_load(&l->name_seq) <= atomic_load(&l->s->synced_seq);
 }
 
-/* On a host that writes what is overwritten somewhere else first. 1 or -ENOSPC. */
-static int take_room(struct cow_inode *i, size_t len)
+static enum cow_room_use use_of(unsigned flags)
 {
-	cow_errno r = cow_room_take(&i->live->s->room, COW_ROOM_DATA, len);
+	return flags & COW_WRITE_CACHED ? COW_ROOM_ACCEPTED : COW_ROOM_DATA;
+}
 
-	return r < 0 ? r : 1;
+static cow_errno take_room(struct cow_inode *i, enum cow_room_use use, uint64_t len)
+{
+	struct cow_room *room = &i->live->s->room;
+	cow_errno r = cow_room_take(room, use, len);
+
+	if (r < 0 || room->gate == COW_GATE_OPEN)
+		return r;
+	room->accepted += use == COW_ROOM_ACCEPTED ? len : 0;
+	if (i->taken_in != room->gatings) {
+		i->taken_in = room->gatings;
+		i->taken = 0;
+	}
+	i->taken += len;
+	return 0;
+}
+
+uint64_t cow_file_taken(struct cow_inode *i)
+{
+	return i->taken_in == i->live->s->room.gatings ? i->taken : 0;
 }
 
 /* 1 = done, 0 = some block is not ours or the file grows, or -errno. */
@@ -146,9 +164,10 @@ static int write_in_place(struct cow_inode *i, const void *buf, uint64_t off, si
 		dsync = (flags & COW_WRITE_DSYNC) && !i->live->ephemeral && only_bytes(i);
 	}
 	pthread_mutex_unlock(&i->map);
-	if (r == 1 && i->live->s->room.counts_overwrites)
-		r = take_room(i, len);
 	if (r != 1)
+		return r;
+	/* On a host that writes what is overwritten somewhere else first. */
+	if (i->live->s->room.counts_overwrites && (r = take_room(i, use_of(flags), len)) < 0)
 		return r;
 	r = host_write(i, x, buf, off, len, dsync);
 	if (r < 0)
@@ -220,7 +239,7 @@ enum { SMALL = 8 }; /* blocks of a file that a quota has a margin for */
 /* Is there room, and quota? Nothing is held after it. */
 static cow_errno ask_for_room(struct cow_inode *i, uint64_t lo, uint64_t hi, unsigned flags)
 {
-	enum cow_room_use use = COW_ROOM_DATA;
+	enum cow_room_use use = use_of(flags);
 	uint64_t fresh;
 	bool holes;
 	cow_errno r = 0;
@@ -234,7 +253,7 @@ static cow_errno ask_for_room(struct cow_inode *i, uint64_t lo, uint64_t hi, uns
 		}
 		pthread_mutex_unlock(&i->map);
 	}
-	return r < 0 ? r : cow_room_take(&i->live->s->room, use, hi - lo);
+	return r < 0 ? r : take_room(i, use, hi - lo);
 }
 
 /* Every block of the span belongs to the head now. map held. */
@@ -379,7 +398,7 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 	while ((r = write_frozen_out(i, buf, off, len, flags, &durable)) == -ENOSPC) {
 		if (flags & COW_WRITE_BOUND)
 			break;
-		if (cow_room_give(room))
+		if (cow_room_give(room, use_of(flags)))
 			continue;
 		if ((flags & COW_WRITE_NOWAIT) && cow_room_waits(room, i->live->gives_up))
 			return -EAGAIN;
@@ -393,10 +412,15 @@ cow_errno cow_file_write(struct cow_inode *i, const void *buf, uint64_t off, siz
 	return r;
 }
 
-bool cow_file_may_write(struct cow_inode *i, size_t len)
+cow_errno cow_file_waits(struct cow_inode *i)
 {
-	struct cow_room *room = &i->live->s->room;
+	bool waits = cow_room_waits(&i->live->s->room, i->live->gives_up || i->live->stale);
 
-	return !cow_room_waits(room, i->live->gives_up || i->live->stale) ||
-	       cow_room_has(room, len + COW_BLOCK);
+	return waits ? 0 : -ENOSPC;
+}
+
+bool cow_file_may_write(struct cow_inode *i, size_t len, unsigned flags)
+{
+	return cow_file_waits(i) < 0 ||
+	       cow_room_has(&i->live->s->room, use_of(flags), len + COW_BLOCK);
 }

@@ -101,7 +101,10 @@ Test(pgpath, knows_state)
 {
 	expect("global/pg_control", COW_PG_STATE);
 	expect("global/pg_filenode.map", COW_PG_STATE);
-	expect("base/5/pg_internal.init.4711", COW_PG_STATE);
+	expect("base/5/pg_internal.init", COW_PG_CACHE);
+	expect("base/5/pg_internal.init.4711", COW_PG_CACHE);
+	expect("global/pg_internal.init", COW_PG_CACHE);
+	expect("pg_xact/pg_internal.init", COW_PG_STATE);
 	expect("pg_xact/0000", COW_PG_STATE);
 	expect("pg_multixact/members/0000", COW_PG_STATE);
 	expect("pg_logical/snapshots/0-1.snap", COW_PG_STATE);

@@ -177,6 +177,37 @@ Test(room, a_copied_store_whose_reserves_are_holes_has_none)
 
 Test(room, the_data_reserve_covers_what_a_cache_above_holds_back)
 {
-	cow_room_holdback(&room, 4096 * MIB);
+	cow_room_holdback(&room, 4096 * MIB, MIB);
 	cr_assert_eq(stat_now().data_whole, RESERVE, "never more than a sixteenth of the host");
+}
+
+/* With a cache above: the gate closes first, then everybody else waits, and what the cache has
+ * accepted finds room until nothing is left. */
+Test(room, the_last_of_the_reserve_is_for_what_a_cache_has_accepted)
+{
+	long long granted = 0;
+
+	cow_room_holdback(&room, MIB, MIB);
+	others_use(besides() - HEADROOM);
+	cr_assert_eq(room.gate, COW_GATE_OPEN);
+	while (cow_room_take(&room, COW_ROOM_DATA, MIB) == 0) {
+		granted += MIB;
+		others_use(besides() - HEADROOM + granted);
+		cr_assert_eq(room.gate != COW_GATE_OPEN, granted > RESERVE / 2, "after %lld",
+			     granted);
+	}
+	cr_assert_eq(granted, RESERVE / 4 * 3);
+	cr_assert_eq(room.gate, COW_GATE_NARROW);
+	cr_assert_eq(room.gatings, 1);
+	cr_assert_not(cow_room_has(&room, COW_ROOM_DATA, 1));
+	cr_assert_not(cow_room_give(&room, COW_ROOM_DATA));
+	while (cow_room_take(&room, COW_ROOM_ACCEPTED, MIB) == 0) {
+		granted += MIB;
+		others_use(besides() - HEADROOM + granted);
+		cr_assert_eq(room.gate, COW_GATE_SHUT);
+	}
+	cr_assert_eq(granted, RESERVE);
+	cr_assert_eq(stat_now().map, RESERVE);
+	others_use(0);
+	cr_assert_eq(room.gate, COW_GATE_OPEN);
 }
