@@ -49,6 +49,7 @@
 	X(property_int)                                                                            \
 	X(readoptions_create)                                                                      \
 	X(readoptions_destroy)                                                                     \
+	X(readoptions_set_iterate_upper_bound)                                                     \
 	X(readoptions_set_total_order_seek)                                                        \
 	X(slicetransform_create_fixed_prefix)                                                      \
 	X(write)                                                                                   \
@@ -113,6 +114,7 @@ cow_errno cow_rocks_load(struct cow_error *e);
 #define rocksdb_property_int cow_rocks.p_property_int
 #define rocksdb_readoptions_create cow_rocks.p_readoptions_create
 #define rocksdb_readoptions_destroy cow_rocks.p_readoptions_destroy
+#define rocksdb_readoptions_set_iterate_upper_bound cow_rocks.p_readoptions_set_iterate_upper_bound
 #define rocksdb_readoptions_set_total_order_seek cow_rocks.p_readoptions_set_total_order_seek
 #define rocksdb_slicetransform_create_fixed_prefix cow_rocks.p_slicetransform_create_fixed_prefix
 #define rocksdb_write cow_rocks.p_write
