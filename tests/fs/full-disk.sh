@@ -25,6 +25,7 @@ mount "$LOOP" "$T/host"
 on_exit "umount $T/host || umount -l $T/host"
 store_new "$T/host/store"
 mount_store "$T/mnt"
+on_exit "cowfs unmount --force '$M'" # what waits at a failure would keep it
 cowfs -q branch create main --empty >&2
 cowfs -q branch create ballast --empty >&2
 mkdir -p "$M/main/base/1" "$M/ballast/base/1"
@@ -36,7 +37,8 @@ waits_on() { waits && sleep 1 && waits; } # more than a moment on the way
 eventually 60 waits_on
 same "$(status room)" critical "room"
 # Of the file that the load writes: size, blocks, attributes, a listing, a new name.
-timeout 30 python3 - "$M/main/base/1" <<'PY' || fail "reads hang, or writes that need no room do"
+# In the background: what hangs for the lock of a file cannot be killed, and the end of the mount sets it free.
+python3 - "$M/main/base/1" <<'PY' &
 import errno, os, sys, time
 base = sys.argv[1]
 def timed(what, f):
@@ -62,6 +64,9 @@ try:
 except OSError as e:
     assert e.errno == errno.ENOSPC, e
 PY
+reader=$!
+eventually 30 not_running "$reader"
+wait "$reader" || fail "reads hang, or writes that need no room do"
 waits || fail "the load went on"
 refused cowfs snapshot create main
 contains "$err" "full"
