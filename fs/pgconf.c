@@ -67,6 +67,8 @@ const struct cow_pgconf_row cow_pgconf_workers[] = {
     /* The first is known since pg_cron 1.6, the second in all versions. */
     {"cron.launch_active_jobs", "off", ALL, "jobs of pg_cron belong to the original"},
     {"cron.max_running_jobs", "0", ALL, "as above"},
+    /* Its background workers do not ask for it. */
+    {"cron.use_background_workers", "off", ALL, "as above"},
     {"pg_net.batch_size", "0", ALL, "requests of pg_net stay in their queue"},
     {NULL, NULL, 0, 0, NULL},
 };

@@ -21,6 +21,7 @@ cat >>"$S/postgresql.conf" <<-CONF
 	archive_command = 'cp %p $A/%f'
 	wal_level = logical
 	shared_preload_libraries = '$cron'
+	$([[ -z $cron ]] || echo 'cron.use_background_workers = on')
 CONF
 pg_start "$S"
 sql "$S" "create table t(id int primary key)"
@@ -118,9 +119,12 @@ if [[ -n $COWFS_LONG && -n $cron ]]; then
 	branch jobs --parent production
 	cowfs start jobs >&2
 	on_exit "cowfs stop jobs -m immediate"
+	# What a job of production did before the branch was made came along.
+	sql "$M/production" "drop table if exists ran"
+	cowfs psql jobs -- -Xqc "drop table if exists ran"
 	sleep 65
 	same "$(sql "$M/production" "select to_regclass('ran') is null")" f "the job of pg_cron ran in production"
-	same "$(cowfs psql live -- -XAtqc "select to_regclass('ran') is null")" t "a job of pg_cron ran in the fork"
+	same "$(cowfs psql jobs -- -XAtqc "select to_regclass('ran') is null")" t "a job of pg_cron ran in the fork"
 	cowfs stop jobs >&2
 fi
 
