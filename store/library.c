@@ -8,18 +8,16 @@
 
 #include "store/cleanup.h"
 
-/* Nothing changes until all were found: a second attempt begins where the first did. */
+/* After an error some are found already; nobody calls one before all are. */
 static cow_errno find_all(const struct cow_library *l, void *handle, struct cow_error *e)
 {
-	for (size_t k = 0; k < l->n; k++)
-		if (!dlsym(handle, l->symbols[k].name))
-			return cow_fail(e, -ELIBACC,
-					"%s (%s) has no %s: it is not the one cowfs was "
-					"built with",
-					l->what, l->file, l->symbols[k].name);
 	for (size_t k = 0; k < l->n; k++) {
 		void *f = dlsym(handle, l->symbols[k].name);
 
+		if (!f)
+			return cow_fail(e, -ELIBACC,
+					"%s (%s) has no %s: it is not the one cowfs was built with",
+					l->what, l->file, l->symbols[k].name);
 		memcpy(l->symbols[k].at, &f, sizeof(f));
 	}
 	return 0;

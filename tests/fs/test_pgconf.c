@@ -123,9 +123,11 @@ Test(pgconf, leaves_out_libraries_that_reach_out_unless_the_policy_keeps_them)
 	cr_assert_str_eq(cow_pgconf_list_get(&safe, "shared_preload_libraries"),
 			 "pg_stat_statements");
 	cr_assert_str_eq(cow_pgconf_list_get(&safe, "cron.max_running_jobs"), "0");
+	cr_assert_str_eq(cow_pgconf_list_get(&safe, "cron.use_background_workers"), "off");
 	cr_assert_str_eq(cow_pgconf_list_get(&safe, "max_logical_replication_workers"), "0");
 	cr_assert_null(cow_pgconf_list_get(&kept, "shared_preload_libraries"));
 	cr_assert_null(cow_pgconf_list_get(&kept, "cron.max_running_jobs"));
+	cr_assert_null(cow_pgconf_list_get(&kept, "cron.use_background_workers"));
 	cr_assert_str_eq(cow_pgconf_list_get(&kept, "max_logical_replication_workers"), "0");
 	cow_pgconf_list_release(&safe);
 	cow_pgconf_list_release(&kept);
