@@ -6,8 +6,9 @@
  * cowfs and most of the work of its start, and only the daemon, cowfs serve and a few commands use
  * them. The manner is systemd's: the headers say the types, dlopen finds the functions.
  *
- * Guarantees: all functions of the library are there, or none is and the error names it. It is
- * never unloaded. Does not look anywhere but where the dynamic linker does. */
+ * Guarantees: all functions of the library are there, or the error names what is not and none may
+ * be called. It is never unloaded once it is. Does not look anywhere but where the dynamic linker
+ * does. */
 #pragma once
 #include <pthread.h>
 #include <stdbool.h>
