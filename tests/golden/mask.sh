@@ -161,3 +161,9 @@ same "$(stat -c %a "$T/salt")" 600
 chmod 644 "$T/salt"
 exits 1 "$run" mask "$T/golden" "$sock" 5432 postgres
 contains "$err" "can be read by others"
+
+# What the server complains of is told without the value.
+chmod 600 "$T/salt"
+sed -i "s/MASK users.name WITH name;/MASK users.name WITH sql('(name::int)::text');/" "$T/golden/rules/a.sql"
+exits 1 "$run" mask "$T/golden" "$sock" 5432 postgres
+same "$err" "database shop: mask public.users: invalid input syntax for type integer: ..."

@@ -134,6 +134,16 @@ dump = $T/dumps/shop.dir"
 cowfs golden refresh -q >&2
 check_image from-directory
 
+# What cannot be restored is said without the rows that it is about.
+as_pg "$PGBIN/pg_dump" -h "$sock" -p 5432 -U postgres -Fd -Z0 -f "$T/dumps/bad.dir" shop
+sed -i 's/^7\t/seventh person\t/' "$T"/dumps/bad.dir/*.dat
+sed -i 's/shop.dir/bad.dir/' "$T/golden/golden.conf"
+exits 8 cowfs golden refresh
+contains "$err" 'COPY failed for table'
+contains "$err" 'invalid input syntax for type integer...'
+lacks "$err" 'seventh'
+lacks "$err" real-company
+
 # 7. A stopped data directory, which is only read.
 pg_stop "$T/prod"
 configure "type = pgdata

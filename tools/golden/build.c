@@ -97,10 +97,11 @@ static cow_errno copy_roles(struct golden_image *g, struct cow_error *e)
 {
 	CLEANUP_FD int all = memfd_create("roles", MFD_CLOEXEC);
 	CLEANUP_FD int kept = memfd_create("roles", MFD_CLOEXEC);
-	struct golden_client dump = {.on = &g->run->masked,
-				     .program = "pg_dumpall",
-				     .args = {"--roles-only", "--no-role-passwords"},
-				     .out = all};
+	struct golden_client dump = {
+	    .on = &g->run->masked,
+	    .program = "pg_dumpall",
+	    .args = {"--roles-only", "--no-security-labels", "--no-role-passwords"},
+	    .out = all};
 	const struct golden_client restore = {.on = &g->server,
 					      .program = "psql",
 					      .args = {"-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-"},
@@ -108,7 +109,7 @@ static cow_errno copy_roles(struct golden_image *g, struct cow_error *e)
 	cow_errno r = all < 0 || kept < 0 ? cow_fail(e, -errno, "no memory for the roles") : 0;
 
 	if (g->run->conf->keep_passwords)
-		dump.args[1] = NULL;
+		dump.args[2] = NULL;
 	if (r == 0)
 		r = golden_client_run(&dump, e);
 	if (r == 0)

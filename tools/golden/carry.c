@@ -71,16 +71,17 @@ static cow_errno add_setting(void *arg, const char *line)
 static cow_errno add_cluster(struct golden_run *run, struct digest *d, struct cow_error *e)
 {
 	struct pg_address at = golden_address(&run->import, "postgres");
-	struct golden_client roles = {.on = &run->import,
-				      .program = "pg_dumpall",
-				      .args = {"--roles-only", "--no-role-passwords"}};
+	struct golden_client roles = {
+	    .on = &run->import,
+	    .program = "pg_dumpall",
+	    .args = {"--roles-only", "--no-security-labels", "--no-role-passwords"}};
 	char encoding[64] = "", locale[64] = "";
 	struct pg_session *s = NULL;
 	bool checksums = false;
 	cow_errno r = cow_pg_open(&at, &s, e);
 
 	if (run->conf->keep_passwords)
-		roles.args[1] = NULL;
+		roles.args[2] = NULL;
 	if (r == 0)
 		r = cow_pg_cluster(s, encoding, locale, &checksums, e);
 	if (r == 0)

@@ -69,7 +69,9 @@ static void undecided(struct deciding *d, const struct golden_table *t,
 		problem(d, &from, c, "nobody decided about it");
 		p = json_array_get(d->problems, json_array_size(d->problems) - 1);
 		json_object_set_new(p, "undecided", json_true());
-		json_object_set_new(p, "sampled", json_pack("[s,s]", t->schema, t->name));
+		/* Nobody goes where a foreign table leads. */
+		if (t->kind == 'r')
+			json_object_set_new(p, "sampled", json_pack("[s,s]", t->schema, t->name));
 	}
 	json_decref(up);
 }

@@ -4,7 +4,6 @@
 -- All are functions of the value and of the salt (setting cowfs.salt of the session): equal values have equal
 -- fakes, and nobody without the salt can try values out. NULL gives NULL. Permutations never make two values
 -- equal; digests do so with a probability that can be forgotten.
-CREATE SCHEMA cowfs_mask;
 
 -- A digest as a number of 60 bits. In the encoding of the database, so that no byte is invalid.
 CREATE FUNCTION cowfs_mask.n(v text) RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$

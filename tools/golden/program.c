@@ -83,6 +83,31 @@ static void remember(struct said *s, const char *line)
 	s->text[s->n++] = '\n';
 }
 
+/* What a program of PostgreSQL says about originals, without them: of its own lines ("pg_restore:
+ * error: ...") what comes before a value; none that go on with DETAIL, CONTEXT, LINE or the rest
+ * of a value. False: nothing is left. */
+static bool without_values(const char *name, char *line)
+{
+	static const char *const before[] = {": \"", "value \"", "LINE "};
+	size_t len = strlen(name);
+	char *error, *at;
+
+	if (strncmp(line, name, len) != 0 || line[len] != ':')
+		return false;
+	error = strstr(line, "ERROR: ");
+	for (size_t k = 0; error && k < sizeof(before) / sizeof(before[0]); k++)
+		if ((at = strstr(error, before[k])))
+			strcpy(at, "...");
+	return true;
+}
+
+static const char *name_of(const struct program *p)
+{
+	const char *slash = strrchr(p->argv[0], '/');
+
+	return slash ? slash + 1 : p->argv[0];
+}
+
 /* Lines end with \n, and those of a progress display with \r. */
 static void listen_to(const struct program *p, int fd, struct said *s)
 {
@@ -103,6 +128,8 @@ static void listen_to(const struct program *p, int fd, struct said *s)
 			continue;
 		}
 		line[n] = '\0';
+		if (n && p->secret && !without_values(name_of(p), line))
+			n = 0;
 		if (n && p->line)
 			p->line(p->arg, line);
 		if (n && c != '\r')
@@ -114,8 +141,7 @@ static void listen_to(const struct program *p, int fd, struct said *s)
 
 cow_errno program_wait(const struct program *p, struct program_running *r, struct cow_error *e)
 {
-	const char *slash = strrchr(p->argv[0], '/');
-	const char *name = slash ? slash + 1 : p->argv[0];
+	const char *name = name_of(p);
 	struct said s = {.n = 0};
 	int status;
 

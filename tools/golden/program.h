@@ -2,6 +2,7 @@
 /* program: run pg_basebackup, pg_restore and their like as the owner of the data, and know why they
  * failed. */
 #pragma once
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "store/error.h"
@@ -13,6 +14,7 @@ struct program {
 	const char *const
 	    *env;    /* NAME=VALUE besides what is inherited; ends with NULL; NULL = none */
 	int in, out; /* descriptors for stdin and stdout; -1 = /dev/null */
+	bool secret; /* it works on originals: what it says is told without values */
 	/* Each line of its stderr; may be NULL. */
 	void (*line)(void *arg, const char *line);
 	void *arg;

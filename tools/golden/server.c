@@ -169,6 +169,9 @@ static cow_errno settings(const struct golden_run *run, const struct pgbranch *b
 	for (size_t k = 0; r == 0 && k < sizeof(rows) / sizeof(rows[0]); k++)
 		if (!rows[k].thrown_away || b->ephemeral)
 			r = cow_pgconf_list_set(ret, rows[k].name, rows[k].value);
+	/* "login" ones too, which no setting of a session comes before. */
+	if (r == 0 && b->major >= 17)
+		r = cow_pgconf_list_set(ret, "event_triggers", "off");
 	snprintf(connections, sizeof(connections), "%u", run->conf->jobs * 2 + 20);
 	if (r == 0)
 		r = cow_pgconf_list_set(ret, "max_connections", connections);

@@ -81,6 +81,44 @@ static const struct {
     [GOLDEN_PGBACKREST] = {"restore from pgBackRest", golden_fetch_pgbackrest},
 };
 
+/* --- what nobody committed --- */
+
+struct open_work {
+	struct golden_run *run;
+	unsigned count;
+	struct cow_error *e;
+};
+
+static cow_errno roll_back_in(void *arg, const char *database)
+{
+	struct open_work *w = arg;
+	struct pg_address at = golden_address(&w->run->import, database);
+	struct pg_session *s = NULL;
+	cow_errno r = cow_pg_open(&at, &s, w->e);
+
+	if (r == 0)
+		r = cow_pg_rollback_prepared(s, &w->count, w->e);
+	cow_pg_close(s);
+	return r;
+}
+
+/* Their locks would hold masking up for ever, and their rows are no part of the database. */
+static cow_errno roll_back(struct golden_run *run, struct cow_error *e)
+{
+	struct open_work w = {.run = run, .e = e};
+	struct pg_address at = golden_address(&run->import, "postgres");
+	struct pg_session *s = NULL;
+	cow_errno r = cow_pg_open(&at, &s, e);
+
+	if (r == 0)
+		r = cow_pg_prepared_databases(s, roll_back_in, &w, e);
+	cow_pg_close(s);
+	if (r == 0 && w.count)
+		golden_say(run, "rolled back %u prepared transaction%s that nobody committed",
+			   w.count, w.count == 1 ? "" : "s");
+	return r;
+}
+
 cow_errno golden_fetch(struct golden_run *run, struct cow_error *e)
 {
 	enum golden_source kind = run->conf->source;
@@ -93,6 +131,8 @@ cow_errno golden_fetch(struct golden_run *run, struct cow_error *e)
 	r = kinds[kind].fetch(run, e);
 	if (r == 0 && !run->import.running)
 		r = golden_server_start(run, &run->import, NULL, e);
+	if (r == 0)
+		r = roll_back(run, e);
 	if (r < 0)
 		return cow_wrap(e, r, "%s", kinds[kind].doing);
 	golden_say(run, "%s: done in %.1f s", run->source_text, (double)(now_ns() - began) / 1e9);

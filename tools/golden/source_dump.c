@@ -57,7 +57,7 @@ static cow_errno load_globals(struct golden_run *run, struct cow_error *e)
 	snprintf(program, sizeof(program), "%s/psql", b->bindir);
 	snprintf(port, sizeof(port), "%d", b->port);
 	/* Roles that are there already (the superuser) are no failure. */
-	return program_run(&(struct program){.argv = argv, .in = -1, .out = -1}, e);
+	return program_run(&(struct program){.argv = argv, .in = -1, .out = -1, .secret = true}, e);
 }
 
 static void say_line(void *arg, const char *line)
@@ -100,7 +100,9 @@ static cow_errno restore(struct golden_run *run, const char *dbname, struct cow_
 	argv[n++] = run->conf->dump;
 	argv[n] = NULL;
 	return program_run(
-	    &(struct program){.argv = argv, .in = -1, .out = -1, .line = say_line, .arg = run}, e);
+	    &(struct program){
+		.argv = argv, .in = -1, .out = -1, .line = say_line, .arg = run, .secret = true},
+	    e);
 }
 
 cow_errno golden_fetch_dump(struct golden_run *run, struct cow_error *e)

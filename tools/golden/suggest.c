@@ -278,7 +278,7 @@ static cow_errno sample(struct pg_session *s, json_t *p, struct cow_error *e)
 	struct counts seen = {0};
 	cow_errno r = 0;
 
-	if (type_fits(TEXTS, type) && !json_is_true(json_object_get(p, "array")))
+	if (at && type_fits(TEXTS, type) && !json_is_true(json_object_get(p, "array")))
 		r = cow_pg_sample(s, json_string_value(json_array_get(at, 0)),
 				  json_string_value(json_array_get(at, 1)),
 				  json_string_value(json_object_get(p, "column")), SAMPLES, count,

@@ -33,6 +33,44 @@ cow_errno cow_pg_databases(struct pg_session *s, cow_errno (*each)(void *arg, co
 	return pg_rows(s, &q, one_text, &t, e);
 }
 
+cow_errno cow_pg_prepared_databases(struct pg_session *s,
+				    cow_errno (*each)(void *arg, const char *name), void *arg,
+				    struct cow_error *e)
+{
+	static const struct pg_query q = {
+	    .doing = "look for prepared transactions",
+	    .sql = "SELECT DISTINCT database FROM pg_catalog.pg_prepared_xacts"};
+	struct texts t = {each, arg};
+
+	return pg_rows(s, &q, one_text, &t, e);
+}
+
+struct rolling {
+	struct pg_session *s;
+	unsigned *count;
+	struct cow_error *e;
+};
+
+static cow_errno roll_back(void *arg, const char *statement)
+{
+	struct rolling *r = arg;
+
+	++*r->count;
+	return pg_run(r->s, "roll a prepared transaction back", statement, r->e);
+}
+
+cow_errno cow_pg_rollback_prepared(struct pg_session *s, unsigned *count, struct cow_error *e)
+{
+	static const struct pg_query q = {
+	    .doing = "list prepared transactions",
+	    .sql = "SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_catalog.pg_prepared_xacts "
+		   "WHERE database = current_database()"};
+	struct rolling rolling = {s, count, e};
+	struct texts t = {roll_back, &rolling};
+
+	return pg_rows(s, &q, one_text, &t, e);
+}
+
 int cow_pg_major(struct pg_session *s)
 {
 	return PQserverVersion(s->c) / 10000;
@@ -279,8 +317,9 @@ cow_errno cow_pg_sample(struct pg_session *s, const char *schema, const char *ta
 
 	if (!n || !t || !c ||
 	    asprintf(&sql,
-		     "SELECT left(%s::text, 200) FROM ONLY %s.%s WHERE %s IS NOT NULL LIMIT %u", c,
-		     n, t, c, most) < 0)
+		     "SELECT left(%s::text, 200) FROM ONLY %s.%s WHERE %s IS DISTINCT FROM NULL "
+		     "LIMIT %u",
+		     c, n, t, c, most) < 0)
 		return cow_fail(e, -ENOMEM, "no memory to sample a column");
 	q.sql = sql;
 	return pg_rows(s, &q, one_text, &all, e);

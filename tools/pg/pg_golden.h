@@ -14,6 +14,14 @@
 cow_errno cow_pg_databases(struct pg_session *s, cow_errno (*each)(void *arg, const char *name),
 			   void *arg, struct cow_error *e);
 
+/* Transactions that were prepared and neither committed nor rolled back, in databases of any kind.
+ */
+cow_errno cow_pg_prepared_databases(struct pg_session *s,
+				    cow_errno (*each)(void *arg, const char *name), void *arg,
+				    struct cow_error *e);
+/* Rolls those of this database back: what nobody committed. *count grows by how many. */
+cow_errno cow_pg_rollback_prepared(struct pg_session *s, unsigned *count, struct cow_error *e);
+
 int cow_pg_major(struct pg_session *s); /* of the server: 15 */
 
 /* Tablespaces outside the data directory. */

@@ -9,19 +9,52 @@
 #include "tools/pg/pg_golden.h"
 #include "tools/pg/pg_impl.h"
 
+/* Event triggers that fire ALWAYS, or for a REPLICA, would fire for our statements (a temporary
+ * table is one): they are off while the schema is there, which knows how they were. */
+#define PREPARE                                                                                    \
+	"SET client_min_messages = error; SET session_replication_role = replica; "                \
+	"SET search_path = pg_catalog; "
+
 cow_errno cow_pg_mask_install(struct pg_session *s, const char *functions, struct cow_error *e)
 {
-	cow_errno r = cow_pg_mask_remove(s, e);
+	static const char begin[] = PREPARE
+	    "DO $$ DECLARE t record; names text[] := '{}'; states text[] := '{}';\n"
+	    "BEGIN\n"
+	    "  FOR t IN SELECT evtname, evtenabled FROM pg_event_trigger\n"
+	    "    WHERE evtenabled IN ('A', 'R') LOOP\n"
+	    "    names := names || t.evtname::text; states := states || t.evtenabled::text;\n"
+	    "    EXECUTE format('ALTER EVENT TRIGGER %I DISABLE', t.evtname);\n"
+	    "  END LOOP;\n"
+	    /* Of a masking that failed in the middle. */
+	    "  IF to_regclass('cowfs_mask.event_triggers') IS NOT NULL THEN\n"
+	    "    FOR t IN EXECUTE 'SELECT * FROM cowfs_mask.event_triggers' LOOP\n"
+	    "      names := names || t.name; states := states || t.state;\n"
+	    "    END LOOP;\n"
+	    "  END IF;\n"
+	    "  DROP SCHEMA IF EXISTS cowfs_mask CASCADE;\n"
+	    "  CREATE SCHEMA cowfs_mask;\n"
+	    "  CREATE TABLE cowfs_mask.event_triggers (name text, state text);\n"
+	    "  INSERT INTO cowfs_mask.event_triggers SELECT * FROM unnest(names, states);\n"
+	    "END $$";
+	cow_errno r = pg_run(s, "prepare the functions of masking", begin, e);
 
 	return r < 0 ? r : pg_run(s, "install the functions of masking", functions, e);
 }
 
 cow_errno cow_pg_mask_remove(struct pg_session *s, struct cow_error *e)
 {
-	return pg_run(s, "remove the functions of masking",
-		      "SET client_min_messages = error; "
-		      "DROP SCHEMA IF EXISTS cowfs_mask CASCADE",
-		      e);
+	static const char end[] = PREPARE
+	    "DO $$ DECLARE t record; all_of json;\n"
+	    "BEGIN\n"
+	    "  SELECT coalesce(json_agg(x), '[]') INTO all_of FROM cowfs_mask.event_triggers x;\n"
+	    "  DROP SCHEMA cowfs_mask CASCADE;\n"
+	    "  FOR t IN SELECT * FROM json_to_recordset(all_of) AS x(name text, state text) LOOP\n"
+	    "    EXECUTE format('ALTER EVENT TRIGGER %I ENABLE %s', t.name,\n"
+	    "      CASE t.state WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END);\n"
+	    "  END LOOP;\n"
+	    "END $$";
+
+	return pg_run(s, "remove the functions of masking", end, e);
 }
 
 cow_errno cow_pg_mask_begin(struct pg_session *s, const char *salt, struct cow_error *e)
@@ -94,14 +127,15 @@ static char *update_sql(const struct pg_mask_table *t)
 		fprintf(f, " = %s", t->columns[k].expression);
 		comma = ", ";
 	}
-	/* Rows with nothing to mask are not written again. */
+	/* Rows with nothing to mask are not written again. A composite value of which a field is
+	 * NULL "IS NOT NULL" in neither way. */
 	comma = " WHERE ";
 	for (size_t k = 0; k < t->n; k++) {
 		if (!t->columns[k].expression)
 			continue;
 		fputs(comma, f);
 		put_name(f, t->columns[k].name);
-		fputs(" IS NOT NULL", f);
+		fputs(" IS DISTINCT FROM NULL", f);
 		comma = " OR ";
 	}
 	return fclose(f) == 0 ? sql : NULL;
@@ -229,9 +263,17 @@ static cow_errno mask_failed(const struct pg_mask_table *t, const PGresult *res,
 	const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
 	const char *said = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
-	/* The detail and the context would show values. */
-	cow_fail(e, -EIO, "mask %s.%s: %s", t->schema, t->name,
-		 said ? said : "the connection is gone");
+	int len;
+
+	if (!said)
+		said = "the connection is gone";
+	/* The detail and the context would show values; so does what a conversion complains of
+	 * (class 22), and what a function of the user raises. */
+	if (state && strcmp(state, "P0001") == 0)
+		said = "a function raised an exception";
+	len = (int)(state && strncmp(state, "22", 2) == 0 ? strcspn(said, "\"") : strlen(said));
+	cow_fail(e, -EIO, "mask %s.%s: %.*s%s", t->schema, t->name, len, said,
+		 said[len] ? "..." : "");
 	if (state && strcmp(state, "23505") == 0) {
 		cow_fail(e, -EEXIST, "mask %s.%s: two fakes are equal, but %s wants them unique",
 			 t->schema, t->name, constraint ? constraint : "an index");
@@ -263,10 +305,53 @@ static cow_errno run_masking(struct pg_session *s, const struct pg_mask_table *t
 	return r;
 }
 
-cow_errno cow_pg_mask_table(struct pg_session *s, const struct pg_mask_table *t, uint64_t *ret_rows,
-			    struct cow_error *e)
+static char *delete_sql(const struct pg_mask_table *t)
 {
-	CLEANUP_FREE char *sql = t->replace ? replace_sql(t) : update_sql(t);
+	char *sql = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&sql, &len);
+
+	if (!f)
+		return NULL;
+	fputs("DELETE FROM ", f);
+	put_table(f, t);
+	return fclose(f) == 0 ? sql : NULL;
+}
+
+static cow_errno note_row(void *arg, const char *const *v)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+/* Nothing is believed: whatever kept a row, it would be published. */
+static cow_errno is_empty(struct pg_session *s, const struct pg_mask_table *t, struct cow_error *e)
+{
+	CLEANUP_FREE char *sql = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&sql, &len);
+	bool any = false;
+	cow_errno r;
+
+	if (!f)
+		return cow_fail(e, -ENOMEM, "no memory to empty %s", t->name);
+	fputs("SELECT 1 FROM ", f);
+	put_table(f, t);
+	fputs(" LIMIT 1", f);
+	r = fclose(f) == 0 ? 0 : cow_fail(e, -ENOMEM, "no memory to empty %s", t->name);
+	if (r == 0)
+		r = pg_rows(s, &(struct pg_query){.doing = "look for rows", .sql = sql}, note_row,
+			    &any, e);
+	if (r == 0 && any)
+		r = cow_fail(e, -EPERM, "rows of %s.%s cannot be deleted, and it is to be EMPTY",
+			     t->schema, t->name);
+	return r;
+}
+
+/* With what fires for a replica switched off; in one transaction. */
+static cow_errno run_switched(struct pg_session *s, const struct pg_mask_table *t, const char *sql,
+			      bool empty, uint64_t *ret_rows, struct cow_error *e)
+{
 	CLEANUP_FREE char *off = NULL, *on = NULL;
 	struct cow_error ignored = COW_ERROR_INIT;
 	cow_errno r = sql ? find_switches(s, t, &off, &on, e)
@@ -279,6 +364,8 @@ cow_errno cow_pg_mask_table(struct pg_session *s, const struct pg_mask_table *t,
 		r = pg_run(s, "switch triggers off", off, e);
 	if (r == 0)
 		r = run_masking(s, t, sql, ret_rows, e);
+	if (r == 0 && empty)
+		r = is_empty(s, t, e);
 	if (r == 0 && *on)
 		r = pg_run(s, "switch triggers on", on, e);
 	if (r == 0)
@@ -287,23 +374,21 @@ cow_errno cow_pg_mask_table(struct pg_session *s, const struct pg_mask_table *t,
 	return r;
 }
 
+cow_errno cow_pg_mask_table(struct pg_session *s, const struct pg_mask_table *t, uint64_t *ret_rows,
+			    struct cow_error *e)
+{
+	CLEANUP_FREE char *sql = t->replace ? replace_sql(t) : update_sql(t);
+
+	return run_switched(s, t, sql, false, ret_rows, e);
+}
+
 cow_errno cow_pg_empty_table(struct pg_session *s, const char *schema, const char *name,
 			     uint64_t *ret_rows, struct cow_error *e)
 {
 	const struct pg_mask_table t = {.schema = schema, .name = name};
-	char *sql = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&sql, &len);
-	cow_errno r;
+	CLEANUP_FREE char *sql = delete_sql(&t);
 
-	*ret_rows = 0;
-	if (!f)
-		return cow_fail(e, -ENOMEM, "no memory to empty %s", name);
-	fputs("DELETE FROM ", f);
-	put_table(f, &t);
-	r = fclose(f) == 0 ? run_masking(s, &t, sql, ret_rows, e) : -ENOMEM;
-	free(sql);
-	return r;
+	return run_switched(s, &t, sql, true, ret_rows, e);
 }
 
 cow_errno cow_pg_empty_large_objects(struct pg_session *s, struct cow_error *e)

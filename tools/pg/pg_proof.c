@@ -165,8 +165,10 @@ static cow_errno check_indexes(struct pg_session *s, uint64_t *ret_checked, stru
 {
 	char found[512] = "";
 	cow_errno r = lines(s, "look for invalid indexes",
-			    "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid "
-			    "OR NOT indisready LIMIT 1",
+			    /* That of a partitioned table has no rows: some partition has none. */
+			    "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class c ON "
+			    "c.oid = indexrelid WHERE relkind = 'i' AND NOT (indisvalid AND "
+			    "indisready) LIMIT 1",
 			    first_word, found, e);
 
 	if (r == 0 && found[0])
@@ -208,9 +210,14 @@ cow_errno cow_pg_amcheck(struct pg_session *s, uint64_t *ret_checked, struct cow
 	cow_errno r;
 
 	/* Rolled back at the end: the image keeps no extension that its source does not have. One
-	 * that is there already lives somewhere else, so it is moved for as long. */
+	 * that is there already lives somewhere else, so it is moved for as long; event triggers of
+	 * the user have no say. */
 	r = pg_run(s, "prepare amcheck",
-		   "BEGIN; CREATE SCHEMA amcheck_cowfs; DROP EXTENSION IF EXISTS amcheck; "
+		   "BEGIN; SET LOCAL session_replication_role = replica; "
+		   "DO $$ DECLARE t name; BEGIN FOR t IN SELECT evtname FROM pg_event_trigger "
+		   "WHERE evtenabled IN ('A', 'R') LOOP EXECUTE format('ALTER EVENT TRIGGER %I "
+		   "DISABLE', t); END LOOP; END $$; "
+		   "CREATE SCHEMA amcheck_cowfs; DROP EXTENSION IF EXISTS amcheck; "
 		   "CREATE EXTENSION amcheck SCHEMA amcheck_cowfs",
 		   e);
 	if (r < 0) {

@@ -122,8 +122,8 @@ cow_errno cow_pg_values(struct pg_session *s, const struct pg_value_source *from
 	sampling(from, part, sizeof(part));
 	if (!table || !column ||
 	    asprintf(&sql,
-		     "SELECT DISTINCT %s FROM (SELECT %s%s%s AS v FROM %s%s WHERE %s IS NOT NULL "
-		     "LIMIT %u) x LIMIT %u",
+		     "SELECT DISTINCT %s FROM (SELECT %s%s%s AS v FROM %s%s WHERE %s IS DISTINCT "
+		     "FROM NULL LIMIT %u) x LIMIT %u",
 		     shape->sql, from->array ? "unnest(" : "", column, from->array ? ")" : "",
 		     table, part, column, from->limit * OVERSAMPLE, from->limit) < 0)
 		return cow_fail(e, -ENOMEM, "out of memory");
@@ -240,7 +240,7 @@ cow_errno cow_pg_row_sample(struct pg_session *s, const struct pg_value_source *
 	if (!table || !column ||
 	    asprintf(&sql,
 		     "SELECT array_agg(k), array_agg(m) FROM (SELECT json_build_array(%s)::text k, "
-		     "md5(%s::text) m FROM %s%s WHERE %s IS NOT NULL LIMIT %u) x",
+		     "md5(%s::text) m FROM %s%s WHERE %s IS DISTINCT FROM NULL LIMIT %u) x",
 		     key_columns, column, table, part, column, from->limit) < 0)
 		return cow_fail(e, -ENOMEM, "out of memory");
 	r = pg_rows(s, &(struct pg_query){.doing = "take rows", .sql = sql}, two_texts, got, e);
