@@ -97,7 +97,7 @@ static bool without_values(const char *name, char *line)
 	error = strstr(line, "ERROR: ");
 	for (size_t k = 0; error && k < sizeof(before) / sizeof(before[0]); k++)
 		if ((at = strstr(error, before[k])))
-			strcpy(at, "...");
+			snprintf(at, sizeof("..."), "...");
 	return true;
 }
 
