@@ -69,3 +69,5 @@ void serve_dial(struct serve_conn *c);
 /* --- relay.c --- */
 void serve_relay_begin(struct serve_conn *c);
 void serve_relay_end(struct serve_conn *c);
+/* Relay the answer to what was relayed last, if it is there. s->talks must not be NULL. */
+void serve_relay_poll(struct serve *s);

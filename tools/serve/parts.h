@@ -96,7 +96,9 @@ struct serve {
 	uint8_t relay_buffer[64 << 10];            /* of the one relay step that runs */
 	int spare_pipe[2];                         /* empty; if has_spare */
 	bool has_spare;
-	uint64_t moves; /* relay steps since the start */
+	uint64_t moves;            /* relay steps since the start */
+	struct serve_conn *talks;  /* whose step the last one was; NULL = it is gone */
+	struct serve_flow *answer; /* its direction in which the next one is expected */
 };
 
 /* --- serve.c --- */

@@ -52,6 +52,16 @@ static void go_on(struct serve_flow *f)
 	event_add(f->read, NULL);
 }
 
+/* Something was read. */
+static void moved(struct serve_conn *c, struct serve_flow *f)
+{
+	struct serve *s = c->serve;
+
+	s->moves++;
+	s->talks = c;
+	s->answer = f == &c->up ? &c->down : &c->up;
+}
+
 /* --- large pieces --- */
 
 /* An empty pipe: the spare one, or a new one. */
@@ -118,6 +128,7 @@ static void move_large(struct serve_conn *c, struct serve_flow *f, int from)
 			ended(c, f);
 		return;
 	}
+	moved(c, f);
 	f->piped = (size_t)n;
 	f->bulk = f->piped >= BULK_UNTIL;
 	if (drain(c, f) && f->piped)
@@ -149,6 +160,7 @@ static void move_small(struct serve_conn *c, struct serve_flow *f, int from)
 		ended(c, f);
 		return;
 	}
+	moved(c, f);
 	f->bulk = (size_t)n >= BULK_FROM;
 	if (f == &c->down && !c->key.done)
 		startup_watch_feed(&c->key, buffer, (size_t)n);
@@ -186,7 +198,6 @@ static bool flush(struct serve_conn *c, struct serve_flow *f)
 
 static void move(struct serve_conn *c, struct serve_flow *f, int from)
 {
-	c->serve->moves++;
 	/* What the server says until the session stands is looked at. */
 	if (f->bulk && (f == &c->up || c->key.done) && take_pipe(c->serve, f))
 		move_large(c, f, from);
@@ -230,6 +241,15 @@ static void on_server_takes(evutil_socket_t fd, short what, void *arg)
 	move_rest(c, &c->up);
 }
 
+void serve_relay_poll(struct serve *s)
+{
+	struct serve_flow *f = s->answer;
+	struct serve_conn *c = s->talks;
+
+	if (event_pending(f->read, EV_READ, NULL))
+		move(c, f, f == &c->up ? c->client : c->server);
+}
+
 void serve_relay_begin(struct serve_conn *c)
 {
 	struct event_base *base = c->serve->base;
@@ -262,6 +282,8 @@ static void end_flow(struct serve *s, struct serve_flow *f)
 
 void serve_relay_end(struct serve_conn *c)
 {
+	if (c->serve->talks == c)
+		c->serve->talks = NULL;
 	end_flow(c->serve, &c->up);
 	end_flow(c->serve, &c->down);
 }

@@ -22,7 +22,8 @@
 
 #define TICK_MS 2000u   /* between looks at what changed without anybody telling us */
 #define SOON_NS 150000u /* a peer that answers within so long, our own waking up included, ... */
-#define AWAKE_NS 60000u /* ... is waited for awake, for so long */
+#define AWAKE_NS 60000u /* ... is waited for awake, for so long, */
+#define OTHERS_EVERY 8u /* with a look at everybody else each so many turns */
 #define END_MS 90000u   /* for all servers to shut down */
 #define LOOK_MS 500u    /* between looks for what has expired: it is on time to the second */
 
@@ -259,23 +260,30 @@ static uint64_t now_ns(void)
 
 /* As event_base_dispatch, but it stays awake between a statement and its answer: to put a core to
  * sleep and to wake it costs more than a small statement itself. It does so only while the last
- * answer came within SOON_NS, gives way to everybody who could run, and sleeps when nothing comes:
- * an idle process costs nothing. */
+ * answer came within SOON_NS, and one session talks: where several do, somebody else has a use for
+ * the core. It gives way to everybody who could run, asks the socket of the answer itself before it
+ * asks for all of them, and sleeps when nothing comes: an idle process costs nothing. */
 static void run_loop(struct serve *s)
 {
 	uint64_t moves = s->moves, moved = 0, now;
+	const struct serve_conn *last = NULL;
+	unsigned turns = 0;
 	bool soon = false;
 
 	do {
 		now = now_ns();
 		if (s->moves != moves) {
-			soon = now - moved < SOON_NS;
+			soon = now - moved < SOON_NS && s->talks && s->talks == last;
+			last = s->talks;
 			moved = now;
 			moves = s->moves;
 		}
-		if (soon && now - moved < AWAKE_NS) {
+		if (soon && s->talks && now - moved < AWAKE_NS) {
 			sched_yield();
-			event_base_loop(s->base, EVLOOP_NONBLOCK);
+			if (++turns % OTHERS_EVERY)
+				serve_relay_poll(s);
+			else
+				event_base_loop(s->base, EVLOOP_NONBLOCK);
 		} else {
 			event_base_loop(s->base, EVLOOP_ONCE);
 		}
