@@ -91,11 +91,16 @@ cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_e
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
 			    struct cow_error *e);
 
+/* Makes the settings of a branch from those it has (`was`, JSON object text): new text in *ret, to
+ * be freed by the caller, or an error with its reason, and nothing is changed. Nobody else changes
+ * settings meanwhile, so it must be quick and must not call the store. */
+typedef cow_errno cow_branch_edit_fn(void *arg, const char *was, char **ret, struct cow_error *e);
+
 /* The same for a branch that may be in use: the incarnation stays, and whoever works in its
- * directory goes on there. Paths that name it by its old name lead nowhere any more. `settings`
- * NULL = those it has. -EEXIST, -ENOENT, -EINVAL. */
+ * directory goes on there. Paths that name it by its old name lead nowhere any more. `edit` NULL =
+ * the settings stay. -EEXIST, -ENOENT, -EINVAL, and what `edit` says. */
 cow_errno cow_branch_rename_running(struct cow_store *s, const char *from, const char *to,
-				    const char *settings, struct cow_error *e);
+				    cow_branch_edit_fn *edit, void *arg, struct cow_error *e);
 
 enum cow_branch_moved {
 	COW_MOVED_NOT,      /* the parent shows what this branch began with */
@@ -149,8 +154,10 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 				 struct cow_error *e);
 
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e);
-cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
-				  struct cow_error *e);
+/* The only way to change settings: two changes at once are one after the other, and neither is
+ * lost. Durable on 0. -ENOENT, and what `edit` says. */
+cow_errno cow_branch_edit(struct cow_store *s, const char *name, cow_branch_edit_fn *edit,
+			  void *arg, struct cow_error *e);
 
 /* How many bytes of its own a branch may have: blocks written on it, less those overwritten, cut or
  * deleted again; what it shows of its parent is free, and so is what only its snapshots need. A

@@ -311,10 +311,24 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 
 /* --- rename, settings --- */
 
+/* Under the lock `admin`. */
+static cow_errno edit_record(struct cow_branch_rec *b, cow_branch_edit_fn *edit, void *arg,
+			     struct cow_error *e)
+{
+	char *text = NULL;
+	cow_errno r = edit(arg, b->settings, &text, e);
+
+	if (r < 0)
+		return r;
+	free(b->settings);
+	b->settings = text;
+	return 0;
+}
+
 /* `running`: whoever works in its directory goes on, so the incarnation stays, and is only shown
  * under another name. */
 static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to, bool running,
-			       const char *settings, struct cow_error *e)
+			       cow_branch_edit_fn *edit, void *arg, struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
@@ -329,11 +343,8 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 	old = b.incarnation;
 	if (!running && (r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
 		return r;
-	if (settings) {
-		free(b.settings);
-		if (!(b.settings = strdup(settings)))
-			return -ENOMEM;
-	}
+	if (edit && (r = edit_record(&b, edit, arg, e)) < 0)
+		return r;
 	cow_batch_del(&batch, k.b, k.len);
 	cow_branch_put(&batch, to, &b);
 	if ((!running && (r = cow_branch_keep_written(s, old)) < 0) ||
@@ -345,12 +356,13 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 }
 
 static cow_errno rename_and_tell(struct cow_store *s, const char *from, const char *to,
-				 bool running, const char *settings, struct cow_error *e)
+				 bool running, cow_branch_edit_fn *edit, void *arg,
+				 struct cow_error *e)
 {
 	cow_errno r;
 
 	pthread_mutex_lock(&s->admin);
-	r = rename_branch(s, from, to, running, settings, e);
+	r = rename_branch(s, from, to, running, edit, arg, e);
 	pthread_mutex_unlock(&s->admin);
 	if (r == 0) {
 		cow_branch_tell(s, from);
@@ -362,13 +374,13 @@ static cow_errno rename_and_tell(struct cow_store *s, const char *from, const ch
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
 			    struct cow_error *e)
 {
-	return rename_and_tell(s, from, to, false, NULL, e);
+	return rename_and_tell(s, from, to, false, NULL, NULL, e);
 }
 
 cow_errno cow_branch_rename_running(struct cow_store *s, const char *from, const char *to,
-				    const char *settings, struct cow_error *e)
+				    cow_branch_edit_fn *edit, void *arg, struct cow_error *e)
 {
-	return rename_and_tell(s, from, to, true, settings, e);
+	return rename_and_tell(s, from, to, true, edit, arg, e);
 }
 
 cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct cow_error *e)
@@ -385,19 +397,16 @@ cow_errno cow_branch_set_default(struct cow_store *s, const char *name, struct c
 	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;
 }
 
-cow_errno cow_branch_set_settings(struct cow_store *s, const char *name, const char *json,
-				  struct cow_error *e)
+cow_errno cow_branch_edit(struct cow_store *s, const char *name, cow_branch_edit_fn *edit,
+			  void *arg, struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
 	cow_errno r;
 	WITH_LOCK(&s->admin);
 
-	if ((r = cow_branch_read(s, name, &b, e)) < 0)
+	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = edit_record(&b, edit, arg, e)) < 0)
 		return r;
-	free(b.settings);
-	if (!(b.settings = strdup(json)))
-		return -ENOMEM;
 	cow_branch_put(&batch, name, &b);
 	r = cow_store_commit(s, &batch);
 	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;

@@ -50,6 +50,12 @@ static cow_errno reset(const char *name, const char *source)
 	return r;
 }
 
+static cow_errno become(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	*ret = strdup(arg);
+	return 0;
+}
+
 /* A pool hands a branch over while its server runs in it. */
 Test(branch, renamed_while_running_keeps_its_incarnation_and_its_files_open)
 {
@@ -64,9 +70,10 @@ Test(branch, renamed_while_running_keeps_its_incarnation_and_its_files_open)
 	cr_assert_eq(cow_inode_open(i, true), 0);
 	get("pool/1", &before);
 	cr_assert_eq(cow_branch_rename(t.s, "pool/1", "mine", &e), -EBUSY);
-	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "main", NULL, &e), -EEXIST);
-	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "mine", "{\"a\":1}", &e), 0, "%s",
-		     e.text);
+	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "main", NULL, NULL, &e), -EEXIST);
+	cr_assert_eq(
+	    cow_branch_rename_running(t.s, "pool/1", "mine", become, (void *)"{\"a\":1}", &e), 0,
+	    "%s", e.text);
 	get("mine", &after);
 	cr_assert_eq(after.incarnation, before.incarnation);
 	cr_assert_eq(after.id, before.id);
@@ -542,15 +549,4 @@ Test(branch, acknowledged_operations_survive_a_kill)
 	expect_text(&t, "main@s1", "f", "two");
 	expect_text(&t, "child", "f", "two");
 	expect_clean(&t);
-}
-
-Test(branch, settings_are_kept)
-{
-	struct cow_branch_info b = {0};
-
-	cr_assert_eq(cow_branch_set_settings(t.s, "main", "{\"port\":5433}", NULL), 0);
-	tmpstore_reopen(&t);
-	get("main", &b);
-	cr_assert_str_eq(b.settings, "{\"port\":5433}");
-	cow_branch_info_release(&b);
 }

@@ -62,6 +62,20 @@ assert b'"result"' in ask(b'{"verb":"status","args":{}}\n')
 PY
 exits 0 cowfs status
 
+# --- settings by many at once: none is lost ---
+changes=()
+for k in {1..12}; do
+	cowfs -q branch set main -c "app.k$k=$k" & changes+=($!)
+	[[ $k != 3 ]] || { cowfs -q branch set-expiration main --expires-at 2199-01-01T00:00:00Z & changes+=($!); }
+	[[ $k != 6 ]] || { cowfs -q branch set main --protected yes & changes+=($!); }
+	[[ $k != 9 ]] || { cowfs -q branch set main --max-connections 7 & changes+=($!); }
+done
+for k in "${changes[@]}"; do wait "$k"; done
+settings=$(cowfs -o json branch get main)
+for k in {1..12}; do same "$(jq -r ".settings.postgres[\"app.k$k\"]" <<<"$settings")" "$k"; done
+same "$(jq -c '[.settings.protected, .settings.max_connections, .settings.expires_at]' <<<"$settings")" '[true,7,"2199-01-01T00:00:00.000000Z"]'
+cowfs -q branch set main --protected no
+
 # --- in use: refused, by name ---
 exec 7>"$M/main/open"
 exits 5 cowfs unmount "$M"

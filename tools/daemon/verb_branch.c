@@ -9,6 +9,7 @@
 
 #include "fs/pgfork.h"
 #include "store/branch.h"
+#include "tools/daemon/branch_edit.h"
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/engine.h"
@@ -264,26 +265,28 @@ static cow_errno rename_branch(struct engine *g, const json_t *args, json_t **re
 }
 
 /* A time to live begins anew with new contents. */
-static cow_errno restart_ttl(struct engine *g, const struct cow_branch_info *b, struct cow_error *e)
+static cow_errno restart_ttl(void *arg, json_t *settings, struct cow_error *e)
 {
-	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
 	json_int_t ttl_ms = json_integer_value(json_object_get(settings, "ttl_ms"));
 	char when[PARSE_TIME_SIZE];
 	struct timespec t;
-	char *text;
-	cow_errno r = 0;
 
 	if (ttl_ms > 0) {
 		clock_gettime(CLOCK_REALTIME, &t);
 		parse_time_format((int64_t)t.tv_sec * 1000000000 + t.tv_nsec + ttl_ms * 1000000,
 				  when, sizeof(when));
 		json_object_set_new(settings, "expires_at", json_string(when));
-		text = json_dumps(settings, JSON_COMPACT);
-		r = text ? cow_branch_set_settings(g->store, b->name, text, e) : -ENOMEM;
-		free(text);
 	}
+	return 0;
+}
+
+static bool has_ttl(const struct cow_branch_info *b)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	bool has = json_object_get(settings, "ttl_ms");
+
 	json_decref(settings);
-	return r;
+	return has;
 }
 
 /* {name, source?, preserve_under?, force?, private?}: reset without source, restore with one */
@@ -319,8 +322,8 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		    g, name,
 		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, &policy, e),
 		    e);
-	if (r == 0)
-		r = restart_ttl(g, &b, e);
+	if (r == 0 && has_ttl(&b))
+		r = branch_edit(g, name, restart_ttl, NULL, e);
 	cow_branch_info_release(&b);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
@@ -360,60 +363,49 @@ static cow_errno set_default(struct engine *g, const json_t *args, json_t **ret,
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
-/* Into `merged`, the settings of the branch: the words of `asked` (array, may be NULL). */
-static cow_errno change_policy(struct engine *g, json_t *merged, const json_t *asked,
-			       struct cow_error *e)
-{
-	json_t *policy = json_object_get(merged, "fork");
-	cow_errno r = 0;
+struct change {
+	json_t *set;        /* borrowed; merged into the settings, null removes a key */
+	const json_t *fork; /* borrowed; words of the policy, array; may be NULL */
+	json_t *configured; /* policy of a branch that has none of its own yet */
+};
 
-	if (json_array_size(asked) == 0)
-		return 0;
-	if (json_is_object(policy))
-		json_incref(policy);
-	else
-		r = fork_policy_configured(cow_store_path(g->store), &policy, e);
-	if (r < 0)
+static cow_errno apply(void *arg, json_t *settings, struct cow_error *e)
+{
+	const struct change *c = arg;
+	json_t *policy;
+	cow_errno r;
+
+	json_merge(settings, c->set);
+	json_object_del(settings, "quota_bytes"); /* the store's own */
+	r = check_own(settings, e);
+	if (r < 0 || json_array_size(c->fork) == 0)
 		return r;
-	r = fork_policy_set_all(policy, asked, e);
-	json_object_set_new(merged, "fork", policy);
-	return r;
+	policy = json_object_get(settings, "fork");
+	if (!json_is_object(policy)) {
+		json_object_set(settings, "fork", c->configured);
+		policy = c->configured;
+	}
+	return fork_policy_set_all(policy, c->fork, e);
 }
 
 /* {name, set: {...}, fork?: [KEY=WORD...]}: merge into the settings; null removes a key */
 static cow_errno settings(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
-	json_t *change = json_object_get(args, "set"), *merged, *v;
-	struct cow_branch_info b = {0};
+	struct change c = {.set = json_object_get(args, "set"),
+			   .fork = json_object_get(args, "fork")};
 	const char *name;
-	char *text;
+	json_t *v;
 	cow_errno r = engine_text(args, "name", &name, e);
 
-	if (r == 0 && !json_is_object(change))
+	if (r == 0 && !json_is_object(c.set))
 		r = cow_fail(e, -EINVAL, "'set' must be an object");
-	if (r == 0 && (v = json_object_get(change, "quota_bytes")))
+	if (r == 0 && json_array_size(c.fork))
+		r = fork_policy_configured(cow_store_path(g->store), &c.configured, e);
+	if (r == 0 && (v = json_object_get(c.set, "quota_bytes")))
 		r = cow_branch_set_quota(g->store, name, (uint64_t)json_integer_value(v), e);
 	if (r == 0)
-		r = cow_branch_get(g->store, name, &b, e);
-	if (r < 0)
-		return r;
-	/* What nobody is shown stays in it. */
-	merged = json_loads(b.settings ? b.settings : "{}", 0, NULL);
-	cow_branch_info_release(&b);
-	if (!json_is_object(merged)) {
-		json_decref(merged);
-		merged = json_object();
-	}
-	json_merge(merged, change);
-	json_object_del(merged, "quota_bytes"); /* the store's own */
-	r = check_own(merged, e);
-	if (r == 0)
-		r = change_policy(g, merged, json_object_get(args, "fork"), e);
-	text = r == 0 ? json_dumps(merged, JSON_COMPACT) : NULL;
-	if (r == 0)
-		r = text ? cow_branch_set_settings(g->store, name, text, e) : -ENOMEM;
-	free(text);
-	json_decref(merged);
+		r = branch_edit(g, name, apply, &c, e);
+	json_decref(c.configured);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 

@@ -21,6 +21,7 @@
 #include "fs/pgfork.h"
 #include "store/branch.h"
 #include "store/cleanup.h"
+#include "tools/daemon/branch_edit.h"
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/fork_policy.h"
@@ -161,7 +162,6 @@ struct members {
 	json_t *policy;
 	unsigned all, ready, old;
 	char best[COW_BRANCH_MAX + 1]; /* the ready one that is oldest */
-	char *settings;                /* of it; owned */
 	int64_t best_ns;
 	uint64_t last; /* highest number */
 };
@@ -187,8 +187,6 @@ static int count_member(const struct cow_branch_info *b, void *arg)
 	if (m->best[0] && m->best_ns <= b->created_ns)
 		return 0;
 	snprintf(m->best, sizeof(m->best), "%s", b->name);
-	free(m->settings);
-	m->settings = strdup(b->settings ? b->settings : "{}");
 	m->best_ns = b->created_ns;
 	return 0;
 }
@@ -236,7 +234,6 @@ static json_t *pool_json(struct engine *g, const char *name, const json_t *pool)
 	json_object_set_new(o, "ready", json_integer(m.ready));
 	json_object_set_new(o, "stale", json_integer(m.old));
 	json_object_del(o, "next");
-	free(m.settings);
 	return o;
 }
 
@@ -479,7 +476,6 @@ static cow_errno grow(struct engine *g, const json_t *args, json_t **ret, struct
 	if (r < 0)
 		return r;
 	m = members_of(g, name, pool);
-	free(m.settings);
 	snprintf(member, sizeof(member), POOL_PREFIX "%.200s/%llu", name,
 		 (unsigned long long)m.last + 1);
 	awake = json_pack("{s:i}", "suspend_timeout_ms", 0);
@@ -494,39 +490,33 @@ static cow_errno grow(struct engine *g, const json_t *args, json_t **ret, struct
 
 /* Those of the member, its port above all, where it is reached already, changed by what was said
  * for the new branch. */
-static char *settings_of(const char *member, const json_t *wanted)
+static cow_errno leave_pool(void *arg, json_t *settings, struct cow_error *e)
 {
-	json_t *s = json_loads(member, 0, NULL);
-	char *text;
-
-	json_object_del(s, "pool_ready");
-	json_object_del(s, "suspend_timeout_ms");
-	json_merge(s, wanted);
-	json_object_del(s, "quota_bytes"); /* the store's own: take */
-	text = json_dumps(s, JSON_COMPACT);
-	json_decref(s);
-	return text;
+	json_object_del(settings, "pool_ready");
+	json_object_del(settings, "suspend_timeout_ms");
+	json_merge(settings, arg);
+	json_object_del(settings, "quota_bytes"); /* the store's own: take */
+	return 0;
 }
 
 #define TRIES 3 /* serve may be removing the one that was chosen */
 
 /* `was`: the name it had in the pool; "" = the pool is empty. */
 static cow_errno hand_over(struct engine *g, const char *pool_name, const json_t *pool,
-			   const char *name, const json_t *wanted, char was[COW_BRANCH_MAX + 1],
+			   const char *name, json_t *wanted, char was[COW_BRANCH_MAX + 1],
 			   struct cow_error *e)
 {
+	struct branch_edit how = {.change = leave_pool, .arg = wanted};
 	cow_errno r = -ENOENT;
 	WITH_LOCK(&changing);
 
 	for (int k = 0; r == -ENOENT && k < TRIES; k++) {
 		struct members m = members_of(g, pool_name, pool);
-		CLEANUP_FREE char *settings = settings_of(m.settings ? m.settings : "{}", wanted);
 
-		free(m.settings);
 		snprintf(was, COW_BRANCH_MAX + 1, "%s", m.best);
 		if (!was[0])
 			return 0;
-		r = cow_branch_rename_running(g->store, was, name, settings, e);
+		r = cow_branch_rename_running(g->store, was, name, branch_edit_text, &how, e);
 	}
 	return r;
 }
@@ -538,7 +528,7 @@ static cow_errno take(struct engine *g, const json_t *args, json_t **ret, struct
 	const char *name, *pool_name = NULL;
 	char was[COW_BRANCH_MAX + 1] = "";
 	json_t *pools = NULL, *pool = NULL;
-	const json_t *settings;
+	json_t *settings;
 	uint64_t quota;
 	cow_errno r = engine_text(args, "name", &name, e);
 

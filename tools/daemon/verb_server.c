@@ -16,6 +16,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 #include "store/os.h"
+#include "tools/daemon/branch_edit.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
@@ -28,7 +29,7 @@
 #define PORT_LAST 29999
 #define PORTS (PORT_LAST - PORT_FIRST + 1)
 
-/* Serialises choosing and keeping a port; the store has no such operation of its own. */
+/* Serialises choosing and keeping a port: it looks at all branches. */
 static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
 
 static int port_in(const char *settings)
@@ -70,21 +71,10 @@ static int note_deleted_port(const struct cow_deleted_info *d, void *arg)
 	return 0;
 }
 
-static cow_errno keep_port(struct engine *g, const struct cow_branch_info *b, int port,
-			   struct cow_error *e)
+static cow_errno keep_port(void *arg, json_t *settings, struct cow_error *e)
 {
-	json_t *s = json_loads(b->settings ? b->settings : "{}", 0, NULL);
-	CLEANUP_FREE char *text = NULL;
-
-	if (!json_is_object(s)) {
-		json_decref(s);
-		return cow_fail(e, -EIO, "the settings of %s are not a JSON object", b->name);
-	}
-	json_object_set_new(s, "port", json_integer(port));
-	text = json_dumps(s, JSON_COMPACT);
-	json_decref(s);
-	return text ? cow_branch_set_settings(g->store, b->name, text, e)
-		    : cow_fail(e, -ENOMEM, "no memory for settings");
+	json_object_set_new(settings, "port", json_integer(*(const int *)arg));
+	return 0;
 }
 
 /* 0 = none. Every store of a machine begins somewhere else: a port of a branch that nobody serves
@@ -155,7 +145,7 @@ static cow_errno choose_port(struct engine *g, const char *name, int wanted, int
 		goto out;
 	if (!*ret)
 		*ret = free_port(p, cow_store_path(g->store));
-	r = *ret ? keep_port(g, &b, *ret, e)
+	r = *ret ? branch_edit(g, name, keep_port, ret, e)
 		 : cow_fail(e, -EADDRINUSE, "no port from %d to %d is free", PORT_FIRST, PORT_LAST);
 out:
 	cow_branch_info_release(&b);
@@ -252,35 +242,37 @@ cow_errno verb_server_recover(struct engine *g, const json_t *args, json_t **ret
 	return r;
 }
 
+static cow_errno add_verifiers(void *arg, json_t *settings, struct cow_error *e)
+{
+	json_t *all = json_object_get(settings, "verifiers");
+
+	if (all)
+		json_object_update(all, arg);
+	else
+		json_object_set(settings, "verifiers", arg);
+	return 0;
+}
+
 cow_errno verb_server_verifiers(struct engine *g, const json_t *args, json_t **ret,
 				struct cow_error *e)
 {
-	json_t *settings, *all = NULL, *set = json_object_get(args, "set");
+	json_t *settings, *all, *set = json_object_get(args, "set");
 	struct cow_branch_info b = {0};
-	CLEANUP_FREE char *text = NULL;
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
+	if (r == 0 && json_object_size(set))
+		r = branch_edit(g, name, add_verifiers, set, e);
 	if (r == 0)
 		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
 	settings = json_loads(b.settings ? b.settings : "{}", 0, NULL);
-	all = json_incref(json_object_get(settings, "verifiers"));
-	if (!all)
-		all = json_object();
-	if (json_object_size(set)) {
-		json_object_update(all, set);
-		json_object_set(settings, "verifiers", all);
-		text = json_dumps(settings, JSON_COMPACT);
-		r = text ? cow_branch_set_settings(g->store, b.name, text, e)
-			 : cow_fail(e, -ENOMEM, "no memory for settings");
-	}
-	json_decref(settings);
 	cow_branch_info_release(&b);
-	*ret = r == 0 ? json_pack("{s:O}", "verifiers", all) : NULL;
-	json_decref(all);
-	return r;
+	all = json_object_get(settings, "verifiers");
+	*ret = json_pack("{s:o}", "verifiers", all ? json_incref(all) : json_object());
+	json_decref(settings);
+	return 0;
 }
 
 cow_errno verb_server_room(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/* settings: what is kept with the name of a branch, and who changes it at the same time. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/branch.h"
+#include "tests/lib/tmpstore.h"
+
+static struct tmpstore t;
+
+static void set_up(void)
+{
+	tmpstore_make(&t, true);
+}
+
+static void tear_down(void)
+{
+	tmpstore_release(&t);
+}
+
+TestSuite(settings, .init = set_up, .fini = tear_down, .timeout = 60);
+
+static void get(const char *name, struct cow_branch_info *b)
+{
+	cr_assert_eq(cow_branch_get(t.s, name, b, NULL), 0, "%s", name);
+}
+
+static cow_errno become(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	*ret = strdup(arg);
+	return 0;
+}
+
+Test(settings, are_kept)
+{
+	struct cow_branch_info b = {0};
+
+	cr_assert_eq(cow_branch_edit(t.s, "main", become, (void *)"{\"port\":5433}", NULL), 0);
+	tmpstore_reopen(&t);
+	get("main", &b);
+	cr_assert_str_eq(b.settings, "{\"port\":5433}");
+	cow_branch_info_release(&b);
+}
+
+static cow_errno refuse(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	return cow_fail(e, -EINVAL, "not these: %s", was);
+}
+
+Test(settings, stay_as_they_were_when_a_change_is_refused)
+{
+	struct cow_branch_info b = {0};
+	struct cow_error e = COW_ERROR_INIT;
+
+	cr_assert_eq(cow_branch_edit(t.s, "main", become, (void *)"{\"a\":1}", NULL), 0);
+	cr_assert_eq(cow_branch_edit(t.s, "main", refuse, NULL, &e), -EINVAL);
+	cr_assert_str_eq(e.text, "not these: {\"a\":1}");
+	branch_make(&t, "pool/1", "main");
+	cr_assert_eq(cow_branch_rename_running(t.s, "pool/1", "mine", refuse, NULL, &e), -EINVAL);
+	get("main", &b);
+	cr_assert_str_eq(b.settings, "{\"a\":1}");
+	cow_branch_info_release(&b);
+	get("pool/1", &b);
+	cow_branch_info_release(&b);
+}
+
+/* One more of the letter of its thread. */
+static cow_errno add_letter(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	sched_yield();
+	return asprintf(ret, "%s%c", was, *(const char *)arg) < 0 ? -ENOMEM : 0;
+}
+
+static void *change_settings(void *arg)
+{
+	for (unsigned k = 0; k < 50; k++)
+		cr_assert_eq(cow_branch_edit(t.s, "main", add_letter, arg, NULL), 0);
+	return NULL;
+}
+
+Test(settings, changed_by_many_at_once_lose_nothing)
+{
+	char letters[] = "abcd";
+	unsigned seen[4] = {0};
+	struct cow_branch_info b = {0};
+	pthread_t threads[4];
+
+	for (unsigned k = 0; k < 4; k++)
+		pthread_create(&threads[k], NULL, change_settings, &letters[k]);
+	for (unsigned k = 0; k < 4; k++)
+		pthread_join(threads[k], NULL);
+	cr_assert_eq(cow_branch_get(t.s, "main", &b, NULL), 0);
+	for (const char *c = b.settings; *c; c++)
+		if (strchr(letters, *c))
+			seen[*c - 'a']++;
+	cow_branch_info_release(&b);
+	for (unsigned k = 0; k < 4; k++)
+		cr_assert_eq(seen[k], 50, "%u of 50 changes by thread %u are there", seen[k], k);
+}
