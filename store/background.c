@@ -53,6 +53,30 @@ void cow_background_gc(struct cow_store *s, uint64_t lineage)
 	pthread_cond_signal(&s->worker_wake);
 }
 
+cow_errno cow_background_owe(struct cow_store *s)
+{
+	CLEANUP(cow_batch_release) struct cow_batch b = {0};
+	uint64_t owed = 0;
+	bool owes;
+	cow_errno r;
+
+	pthread_mutex_lock(&s->worker_lock);
+	owes = s->gc_all || s->n_gc_marks;
+	pthread_mutex_unlock(&s->worker_lock);
+	if ((r = cow_meta_get(s, "gc", &owed)) < 0 || owes == (owed != 0))
+		return r;
+	cow_meta_put(&b, "gc", owes);
+	return cow_store_commit(s, &b);
+}
+
+void cow_background_owed(struct cow_store *s)
+{
+	uint64_t owed = 0;
+
+	if (cow_meta_get(s, "gc", &owed) < 0 || owed)
+		cow_background_gc(s, 0);
+}
+
 /* The live whose head is this point, if any (reference taken). */
 static struct cow_live *live_of(struct cow_store *s, struct cow_point at)
 {
@@ -253,7 +277,7 @@ static void tick(struct cow_store *s, unsigned n, bool gc)
 		struct cow_gc_result got = {0};
 		cow_errno r = cow_reclaim(s, false, &got);
 
-		if (r < 0)
+		if (r < 0 && r != -ECANCELED)
 			cow_log_error("gc: %s", strerror(-r));
 		else if (got.lineages || got.bytes)
 			cow_log_info("gc: %llu lineages dropped, %llu bytes freed",

@@ -74,6 +74,7 @@ struct cow_store {
 	pthread_t worker;
 	pthread_mutex_t worker_lock;
 	pthread_cond_t worker_wake;
+	_Atomic bool ending;                      /* long walks give up */
 	bool worker_runs, worker_stop, gc_wanted; /* worker_lock */
 	uint64_t *gc_marks;                       /* lineages that lost a point; worker_lock */
 	size_t n_gc_marks, cap_gc_marks;
@@ -361,6 +362,10 @@ void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino,
 			 uint64_t blocks);
 /* The lineage lost a point: look at it soon. 0 = look at all of them. */
 void cow_background_gc(struct cow_store *s, uint64_t lineage);
+/* Before a clean close: whether there is still something to look at goes into the map. After it was
+ * opened: what was left then is looked at, at the first occasion. */
+cow_errno cow_background_owe(struct cow_store *s);
+void cow_background_owed(struct cow_store *s);
 /* Deleted branches whose time is over go for good; those that are kept, when room is short. */
 void cow_deleted_expire(struct cow_store *s);
 void cow_background_trims(struct cow_store *s); /* now, in the caller's thread */

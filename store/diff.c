@@ -109,7 +109,8 @@ static cow_errno compare_step(struct cow_inode *a, struct cow_inode *b, uint64_t
 			      struct cow_diff_entry *d)
 {
 	struct cow_read ra, rb;
-	cow_errno r = cow_file_read_begin(a, off, COW_READ_MAX, &ra);
+	cow_errno r = cow_store_ending(a->live->s) ? -ECANCELED
+						   : cow_file_read_begin(a, off, COW_READ_MAX, &ra);
 
 	if (r < 0)
 		return r;

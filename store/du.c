@@ -12,29 +12,34 @@
 #include "store/cleanup.h"
 #include "store/world.h"
 
+struct count {
+	struct cow_store *s;
+	uint64_t blocks;
+};
+
 static int count_bits(uint64_t epoch, uint64_t ino, uint64_t chunk, const uint64_t bits[16],
 		      void *arg)
 {
-	uint64_t *n = arg;
+	struct count *n = arg;
 
 	for (int k = 0; k < 16; k++)
-		*n += (uint64_t)__builtin_popcountll(bits[k]);
-	return 0;
+		n->blocks += (uint64_t)__builtin_popcountll(bits[k]);
+	return cow_store_ending(n->s) ? -ECANCELED : 0;
 }
 
 /* Bytes of the lineage that its points need. */
 static cow_errno needed(struct cow_store *s, const struct cow_world *w,
 			const struct cow_world_lineage *l, uint64_t *ret)
 {
-	uint64_t blocks = 0;
-	const struct cow_needs_sink sink = {.block = count_bits, .arg = &blocks};
+	struct count n = {.s = s};
+	const struct cow_needs_sink sink = {.block = count_bits, .arg = &n};
 	struct cow_needs_points p;
 	cow_errno r = cow_world_points(w, l, &p);
 
 	if (r == 0 && p.n)
 		r = cow_needs(s, l->id, &p, &sink);
 	free(p.at);
-	*ret = blocks * COW_BLOCK;
+	*ret = n.blocks * COW_BLOCK;
 	return r;
 }
 

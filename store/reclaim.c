@@ -60,6 +60,8 @@ static int on_dead(const uint8_t *key, size_t klen, void *arg)
 {
 	struct work *w = arg;
 
+	if (cow_store_ending(w->s))
+		return -ECANCELED;
 	cow_batch_del(&w->dead, key, klen);
 	return w->dead.count < BATCH_RECORDS ? 0 : flush_dead(w);
 }
@@ -81,6 +83,8 @@ static int on_block(uint64_t epoch, uint64_t ino, uint64_t chunk, const uint64_t
 	struct work *w = arg;
 	struct need *x;
 
+	if (cow_store_ending(w->s))
+		return -ECANCELED;
 	if (w->n == w->cap) {
 		size_t cap = w->cap ? 2 * w->cap : 256;
 		void *more = realloc(w->need, cap * sizeof(*w->need));
@@ -267,7 +271,7 @@ static cow_errno on_file(void *arg, uint64_t ino)
 {
 	struct epoch_walk *e = arg;
 
-	return free_file(e->w, e->epoch, ino);
+	return cow_store_ending(e->w->s) ? -ECANCELED : free_file(e->w, e->epoch, ino);
 }
 
 static cow_errno on_epoch(void *arg, uint64_t epoch)
@@ -437,6 +441,11 @@ cow_errno cow_reclaim(struct cow_store *s, bool all, struct cow_gc_result *got)
 		if (all && r == 0)
 			r = each_number(s, "ext", on_lineage_dir, &x);
 		all = false; /* what follows are the parents of what went */
+	}
+	if (r < 0) { /* the marks are taken: look at all, the next time */
+		pthread_mutex_lock(&s->worker_lock);
+		s->gc_all = true;
+		pthread_mutex_unlock(&s->worker_lock);
 	}
 	return r;
 }

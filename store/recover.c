@@ -87,7 +87,6 @@ static cow_errno drop_orphans(struct cow_store *s)
 	if (r == 0 && b.count) {
 		cow_log_info("recovery: %zu unlinked files were open", b.count);
 		r = cow_kv_write(s->kv, &b, false);
-		cow_background_gc(s, 0);
 	}
 	return r;
 }
@@ -127,7 +126,6 @@ static cow_errno close_heads(struct cow_store *s)
 	if (r == 0 && b.count) {
 		cow_log_info("recovery: %zu open epochs closed", b.count);
 		r = cow_kv_write(s->kv, &b, true);
-		cow_background_gc(s, 0);
 	}
 	return r;
 }
@@ -157,6 +155,7 @@ cow_errno cow_recover(struct cow_store *s, bool clean, struct cow_error *e)
 		return cow_fail(e, -errno, "recovery: the host file system cannot be synced");
 	if ((r = drop_orphans(s)) == 0)
 		r = close_heads(s);
+	cow_background_gc(s, 0); /* nobody knows any more what had been marked */
 	if (r == 0)
 		cow_log_info("recovery: done, at commit %" PRIu64, (uint64_t)s->commit_number);
 	return r;

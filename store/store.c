@@ -253,6 +253,7 @@ static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_err
 		return r;
 	if ((r = cow_clean_mark(s, false)) < 0)
 		return cow_fail(e, r, "cannot write %s/COMMIT: %s", s->path, strerror(-r));
+	cow_background_owed(s);
 	return s->options.no_background ? 0 : cow_background_start(s);
 }
 
@@ -308,6 +309,8 @@ cow_errno cow_store_close(struct cow_store *s, struct cow_error *e)
 		cow_background_trims(s);
 		r = cow_live_settle_ephemeral(s);
 	}
+	if (r == 0)
+		r = cow_background_owe(s);
 	if (r == 0) {
 		cow_commit_number_keep(s);
 		r = cow_clean_mark(s, true);
@@ -400,5 +403,11 @@ void cow_store_room_turn(struct cow_store *s)
 
 void cow_store_give_up(struct cow_store *s)
 {
+	s->ending = true;
 	cow_room_close(&s->room);
+}
+
+bool cow_store_ending(const struct cow_store *s)
+{
+	return s->ending;
 }

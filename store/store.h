@@ -106,5 +106,9 @@ void cow_store_hold(struct cow_store *s, bool on);
  * `ms`. Sets *state. */
 void cow_store_room_await(struct cow_store *s, enum cow_room_state *state, unsigned ms);
 void cow_store_room_turn(struct cow_store *s);
-/* Nobody waits for room from here on: what would wait fails. Before a close. */
+/* Nobody waits for room from here on: what would wait fails. What looks at whole lineages (verify,
+ * gc, du, diff) ends soon with -ECANCELED; what gc did not do, the next open begins again. Before a
+ * close. */
 void cow_store_give_up(struct cow_store *s);
+/* That was called: who has long work of their own with the store ends it. Any thread. */
+bool cow_store_ending(const struct cow_store *s);

@@ -100,6 +100,8 @@ static int check_entry(const char *name, uint64_t ino, uint32_t type, void *arg)
 	int r, n = snprintf(x->path + before, sizeof(x->path) - before, "%s%s", before ? "/" : "",
 			    name);
 
+	if (cow_store_ending(x->v->s))
+		return -ECANCELED;
 	if (n > 0 && (size_t)n < sizeof(x->path) - before)
 		x->len += (size_t)n;
 	x->v->out->files++;
@@ -261,6 +263,8 @@ static int check_block(uint64_t epoch, uint64_t ino, uint64_t chunk, const uint6
 	uint64_t none[16] = {0}, n = 0;
 	int r = 0;
 
+	if (cow_store_ending(v->s))
+		return -ECANCELED;
 	for (int k = 0; k < 16; k++)
 		n += (uint64_t)__builtin_popcountll(bits[k]);
 	v->out->blocks += n;
@@ -386,6 +390,40 @@ static void mark_lineages(struct cow_store *s, const struct todo *t, const struc
 	}
 }
 
+/* A record that says what there is: named by what its key says. */
+static void damaged_record(const uint8_t *key, size_t klen, void *arg)
+{
+	struct verify *v = arg;
+	char name[COW_BRANCH_MAX + 1];
+
+	v->lineage = v->epoch = 0;
+	if (key[0] == 'B') {
+		snprintf(name, sizeof(name), "%.*s", (int)(klen - 1), (const char *)key + 1);
+		v->branch = name;
+		tell(v, "", 0, UINT64_MAX, "the record of the branch is damaged");
+		v->branch = NULL;
+		return;
+	}
+	v->lineage = klen >= 9 ? cow_key_number(key, 0) : 0;
+	v->epoch = klen >= 17 ? cow_key_number(key, 1) : 0;
+	if (key[0] == 'L')
+		tell(v, "", 0, UINT64_MAX, "the record of lineage %" PRIu64 " is damaged",
+		     v->lineage);
+	else if (key[0] == 'S')
+		tell(v, "", 0, UINT64_MAX,
+		     "the record of a snapshot of lineage %" PRIu64 ", epoch %" PRIu64
+		     " is damaged",
+		     v->lineage, v->epoch);
+	else
+		tell(v, "", 0, UINT64_MAX, "the record of a deleted branch is damaged");
+}
+
+/* When branches are named, only what they resolve through is told; a chain that does not go on was
+ * told when they were opened. */
+static void not_told(const uint8_t *key, size_t klen, void *arg)
+{
+}
+
 static cow_errno check_lineages(struct verify *v, const struct todo *t)
 {
 	struct cow_world w;
@@ -393,7 +431,7 @@ static cow_errno check_lineages(struct verify *v, const struct todo *t)
 	cow_errno r;
 
 	pthread_mutex_lock(&v->s->admin);
-	r = cow_world_take(v->s, &w);
+	r = cow_world_look(v->s, &w, t->n_names ? not_told : damaged_record, v);
 	pthread_mutex_unlock(&v->s->admin);
 	if (r < 0)
 		return r;
@@ -410,16 +448,23 @@ static cow_errno check_lineages(struct verify *v, const struct todo *t)
 	return r;
 }
 
-/* Space that nothing needs is what gc would free: counted, or with `repair` freed. */
-static cow_errno check_leaks(struct cow_store *s, bool repair, struct cow_verify_result *ret,
-			     struct cow_error *e)
+/* Space that nothing needs is what gc would free: counted, or with `repair` freed. While a record
+ * is damaged nobody can say what that is. */
+static cow_errno check_leaks(struct verify *v, bool repair, struct cow_error *e)
 {
+	struct cow_verify_result *ret = v->out;
+	struct cow_store *s = v->s;
 	struct cow_gc_result got = {0};
 	cow_errno r = repair ? cow_gc_run(s, &got, e) : cow_store_push(s);
 
 	if (r == 0 && !repair)
 		r = cow_leaks(s, &got);
-
+	if (r == -EIO) {
+		tell(v, "", 0, UINT64_MAX,
+		     "what nothing needs cannot be told: a record of the map is damaged; nothing "
+		     "is freed");
+		r = 0;
+	}
 	ret->leaked_bytes = got.bytes;
 	if (repair)
 		ret->repaired = got.files + got.lineages;
@@ -438,14 +483,16 @@ cow_errno cow_verify(struct cow_store *s, const char *const *names, size_t n, bo
 	*ret = (struct cow_verify_result){0};
 	/* First, because looking at the names closes epochs, and what a head holds in reserve would
 	 * count. */
-	r = n == 0 ? check_leaks(s, repair, ret, e) : 0;
+	r = n == 0 ? check_leaks(&v, repair, e) : 0;
 	if (r == 0)
 		r = list_todo(s, &t, e);
 	ret->branches = t.branches;
 	for (size_t k = 0; r == 0 && k < t.n; k++)
 		r = t.refs[k].lost ? 0 : check_names(&v, t.refs[k].text, e);
-	if (r == 0 && (r = check_lineages(&v, &t)) < 0)
+	if (r == 0 && (r = check_lineages(&v, &t)) < 0 && r != -ECANCELED)
 		cow_fail(e, r, "cannot read the map: %s", strerror(-r));
+	if (r == -ECANCELED)
+		cow_fail(e, r, "the daemon stops: the check has not come to its end");
 	free(t.refs);
 	return r;
 }

@@ -47,6 +47,15 @@ static cow_errno add_point(struct cow_world *w, struct cow_point at, uint64_t ow
 	return 0;
 }
 
+/* What the scan that met a damaged record answers. */
+static int damage(const struct cow_world *w, const uint8_t *key, size_t klen)
+{
+	if (!w->damaged)
+		return -EIO;
+	w->damaged(key, klen, w->damaged_arg);
+	return 0;
+}
+
 static int add_lineage(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
 {
 	struct cow_world *w = arg;
@@ -55,7 +64,7 @@ static int add_lineage(const uint8_t *key, size_t klen, const uint8_t *val, size
 
 	if (klen != 9 || cow_lineage_decode(val, vlen, &rec) < 0 ||
 	    rec.parent >= cow_key_number(key, 0))
-		return -EIO;
+		return damage(w, key, klen);
 	if ((w->n & (w->n - 1)) == 0) {
 		more = realloc(w->lineage, (w->n ? 2 * w->n : 1) * sizeof(*more));
 		if (!more)
@@ -77,7 +86,7 @@ static int add_snap(const uint8_t *key, size_t klen, const uint8_t *val, size_t 
 	struct cow_snap_rec v;
 
 	if (klen != 17 || cow_snap_decode(val, vlen, &v) < 0)
-		return -EIO;
+		return damage(arg, key, klen);
 	return add_point(arg, (struct cow_point){cow_key_number(key, 0), cow_key_number(key, 1)},
 			 v.branch_id);
 }
@@ -88,7 +97,7 @@ static int add_branch(const uint8_t *key, size_t klen, const uint8_t *val, size_
 	struct cow_world_lineage *l;
 
 	if (cow_branch_decode(val, vlen, &b) < 0)
-		return -EIO;
+		return damage(arg, key, klen);
 	if ((l = cow_world_find(arg, b.lineage)))
 		l->has_branch = true;
 	return 0;
@@ -104,7 +113,7 @@ static int add_deleted(const uint8_t *key, size_t klen, const uint8_t *val, size
 	if (r == 0 && (l = cow_world_find(arg, d.branch.lineage)))
 		l->has_branch = true;
 	cow_branch_release(&d.branch);
-	return r < 0 ? -EIO : 0;
+	return r < 0 ? damage(arg, key, klen) : 0;
 }
 
 static bool is_point(const struct cow_world *w, struct cow_point at)
@@ -143,12 +152,18 @@ static cow_errno add_lives(struct cow_store *s, struct cow_world *w)
 
 cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret)
 {
+	return cow_world_look(s, ret, NULL, NULL);
+}
+
+cow_errno cow_world_look(struct cow_store *s, struct cow_world *ret,
+			 void (*damaged)(const uint8_t *key, size_t klen, void *arg), void *arg)
+{
 	struct cow_key l = cow_key_type('L'), b = cow_key_type('B'), p = cow_key_type('S');
 	struct cow_key d = cow_key_type('D');
 	const struct cow_kv_ops *kv = s->kv->ops;
 	int r;
 
-	*ret = (struct cow_world){.boot = s->boot_id};
+	*ret = (struct cow_world){.boot = s->boot_id, .damaged = damaged, .damaged_arg = arg};
 	r = kv->scan(s->kv, l.b, l.len, NULL, 0, add_lineage, ret);
 	if (r == 0)
 		r = kv->scan(s->kv, p.b, p.len, NULL, 0, add_snap, ret);

@@ -22,10 +22,18 @@ struct cow_world {
 	struct cow_point *point; /* named, forked over, or looked at */
 	uint64_t *owner;         /* of each: branch id for a snapshot, else 0 */
 	size_t n_points, cap_points;
+	/* Of cow_world_look, while it is taken. */
+	void (*damaged)(const uint8_t *key, size_t klen, void *arg);
+	void *damaged_arg;
 };
 
-/* admin held. Also sees to it that no closed epoch without a point is used again for a new one. */
+/* admin held. Also sees to it that no closed epoch without a point is used again for a new one.
+ * -EIO: a record is damaged; whoever frees anything must stop then. */
 cow_errno cow_world_take(struct cow_store *s, struct cow_world *ret);
+/* The same for who only looks: a damaged record is told, and left out with what it stands for (a
+ * lineage, a point, a head). `key` is that of the map: its type, then a name or numbers. */
+cow_errno cow_world_look(struct cow_store *s, struct cow_world *ret,
+			 void (*damaged)(const uint8_t *key, size_t klen, void *arg), void *arg);
 void cow_world_release(struct cow_world *w);
 
 struct cow_world_lineage *cow_world_find(const struct cow_world *w, uint64_t id);

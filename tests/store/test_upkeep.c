@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/cleanup.h"
+#include "store/format.h"
+#include "store/kv.h"
 #include "tests/lib/tmpstore.h"
 
 enum { B = COW_BLOCK };
@@ -229,6 +232,7 @@ struct faults {
 	unsigned n;
 	uint64_t block;
 	char branch[300], path[300], what[300];
+	char all[4000]; /* what was said, a line each */
 };
 
 static void note_fault(const struct cow_fault *f, void *arg)
@@ -240,6 +244,8 @@ static void note_fault(const struct cow_fault *f, void *arg)
 	snprintf(all->branch, sizeof(all->branch), "%s", f->branch);
 	snprintf(all->path, sizeof(all->path), "%s", f->path);
 	snprintf(all->what, sizeof(all->what), "%s", f->what);
+	snprintf(all->all + strlen(all->all), sizeof(all->all) - strlen(all->all), "%s: %s\n",
+		 f->branch, f->what);
 }
 
 static void verify(const char *branch, struct faults *all, struct cow_verify_result *v)
@@ -321,6 +327,124 @@ Test(verify, names_a_file_whose_extent_is_gone)
 	expect_text(&t, "other", "g", "fine");
 	verify("other", &all, &v);
 	cr_assert_eq(all.n, 0, "%s", all.what);
+}
+
+/* Bytes in place of a record, while the store is closed. */
+static void damage_record(struct cow_key k)
+{
+	CLEANUP(cow_batch_release) struct cow_batch b = {0};
+	struct cow_kv *kv;
+	char map[400];
+
+	tmpstore_close(&t);
+	snprintf(map, sizeof(map), "%s/map", t.path);
+	cr_assert_eq(cow_kv_rocks_open(map, false, &kv, NULL), 0);
+	cow_batch_put(&b, k.b, k.len, "\xff\xff nobody wrote this", 24);
+	cr_assert_eq(cow_kv_write(kv, &b, true), 0);
+	kv->ops->close(kv);
+	tmpstore_open(&t);
+}
+
+static bool said(const struct faults *all, const char *what)
+{
+	return strstr(all->all, what) != NULL;
+}
+
+/* A record that says what there is, damaged: named, and everything else is looked at all the same.
+ * Nothing is freed as long as nobody knows what is needed. */
+static void looks_at_the_rest(struct cow_key damaged, const char *name)
+{
+	struct cow_verify_result v;
+	struct faults all;
+
+	tmpstore_close(&t);
+	flip_byte(42 * B + 77); /* of the branch main */
+	tmpstore_open(&t);
+	damage_record(damaged);
+	verify(NULL, &all, &v);
+	cr_assert(said(&all, name), "not named: %s", all.all);
+	cr_assert(said(&all, "block 42 does not match its sum"), "the rest: %s", all.all);
+	cr_assert(said(&all, "nothing is freed"), "%s", all.all);
+	cr_assert_eq(cow_gc_run(t.s, &(struct cow_gc_result){0}, NULL), -EIO);
+	verify("main", &all, &v);
+	cr_assert_eq(all.n, 1, "%s", all.all);
+	cr_assert_eq(all.block, 42);
+}
+
+static uint64_t make_other(void)
+{
+	struct cow_branch_info b;
+	struct cow_verify_result v;
+	struct faults all;
+
+	snapshot_make(&t, "main", "s1");
+	put_text(&t, "main", "more", "x");
+	branch_make(&t, "other", NULL);
+	put_text(&t, "other", "g", "fine");
+	snapshot_make(&t, "other", "s2");
+	verify(NULL, &all, &v); /* every block has its sum */
+	cr_assert_eq(all.n, 0, "%s", all.all);
+	cr_assert_eq(cow_branch_get(t.s, "other", &b, NULL), 0);
+	cow_branch_info_release(&b);
+	return b.lineage;
+}
+
+Test(verify, names_a_damaged_record_of_a_branch_and_goes_on)
+{
+	make_other();
+	looks_at_the_rest(cow_key_branch("other"), "the record of the branch is damaged");
+}
+
+Test(verify, names_a_damaged_record_of_a_lineage_and_goes_on)
+{
+	looks_at_the_rest(cow_key_lineage(make_other()), "the record of lineage");
+}
+
+Test(verify, names_a_damaged_record_of_a_snapshot_and_goes_on)
+{
+	looks_at_the_rest(cow_key_snap(make_other(), 1), "the record of a snapshot");
+}
+
+static void stop_it(uint64_t done, uint64_t total, void *arg)
+{
+	cow_store_give_up(t.s);
+}
+
+/* Whoever looks at whole lineages ends when the store is about to be closed, and says so. */
+Test(verify, ends_when_the_store_closes)
+{
+	struct cow_verify_result v;
+	struct cow_error e = COW_ERROR_INIT;
+	struct faults all = {0};
+	uint64_t freed;
+
+	make_other();
+	put_fill(&t, "main", "f", 2000 * B, 100 * B, 'q'); /* another chunk */
+	snapshot_make(&t, "main", "s3");
+	cr_assert_eq(cow_verify(t.s, NULL, 0, false, note_fault, stop_it, &all, &v, &e),
+		     -ECANCELED);
+	cr_assert(strstr(e.text, "has not come to its end"), "%s", e.text);
+	cr_assert_eq(all.n, 0);
+	cr_assert_eq(cow_gc_run(t.s, &(struct cow_gc_result){0}, NULL), -ECANCELED);
+	cr_assert_eq(cow_du_freed(t.s, (const char *const[]){"main"}, 1, &freed, NULL), -ECANCELED);
+	tmpstore_reopen(&t);
+	expect_clean(&t);
+}
+
+/* What was deleted just before a close is freed after the next open, by nobody's order. */
+Test(gc, goes_on_after_a_close_that_came_first)
+{
+	uint64_t before = host_bytes(&t);
+
+	branch_make(&t, "big", NULL);
+	put_fill(&t, "big", "f", 0, 200 * B, 'b');
+	sync_branch(&t, "big");
+	branch_drop(&t, "big");
+	cow_store_give_up(t.s); /* the background does no more */
+	tmpstore_reopen(&t);
+	for (int k = 0; k < 200 && host_bytes(&t) > before + 8 * B; k++)
+		usleep(50000);
+	cr_assert_leq(host_bytes(&t), before + 8 * B);
 }
 
 /* What lies in ext/ and nobody knows is a leak; repair removes it. */

@@ -220,6 +220,8 @@ cow_errno import_file(struct import *im, const struct import_item *n, struct cow
 	/* Files that are not durable yet are open in the store, and descriptors are not endless. */
 	if (++im->files % FILES_PER_SYNC == 0 && (r = cow_live_sync(cow_inode_live(i))) < 0)
 		return import_fail(e, r, n->rel);
+	if (cow_store_ending(im->g->store))
+		return cow_fail(e, -ECANCELED, "the daemon stops");
 	im->done = before + (uint64_t)n->st.st_size;
 	engine_progress(im->g, COW_MIN(im->done, im->total), im->total);
 	return im->verify ? unchanged(n, i, taken, e) : 0;
