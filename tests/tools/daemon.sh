@@ -103,6 +103,30 @@ exec 7>&-
 gone() { ! grep -q " $M fuse" /proc/self/mounts; }
 eventually 20 gone
 
+# --- a long check does not keep it: the check ends and says so, and the next daemon has the store at once ---
+mount_store
+mkdir "$M/main/many"
+(cd "$M/main/many" && touch {1..4000})
+sync "$M/main"
+for i in {1..20}; do cowfs branch create "long/$i" --parent main -q >/dev/null; done
+began=$(date +%s%N)
+exits 0 cowfs verify
+whole=$((($(date +%s%N) - began) / 1000000)) # ms
+cowfs verify >"$T/verify.out" 2>"$T/verify.err" &
+check=$!
+sleep "$(printf '0.%03d' $((whole / 5 > 900 ? 900 : whole / 5)))"
+began=$(date +%s%N)
+exits 0 cowfs unmount "$M"
+took=$((($(date +%s%N) - began) / 1000000))
+note "verify takes $whole ms; a stop in the middle of it $took ms"
+wait "$check" && fail "the check came to its end: too little to look at"
+contains "$(<"$T/verify.err")" "the check has not come to its end"
+at_most "$took" $((whole / 2 + 200)) "ms of a stop during a check"
+mount_store
+for i in {1..20}; do cowfs branch delete "long/$i" --yes -q >/dev/null; done
+rm -r "$M/main/many"
+exits 0 cowfs unmount "$M"
+
 # --- sudden death: commands work, the next mount clears up, what was synced is there ---
 mount_store
 echo kept >"$M/main/kept"
