@@ -25,6 +25,30 @@ same "$(connect port="$(port_of feature/x)" host=any sslmode=disable)" feature/x
 contains "$(connect port=$shared host=none.db.test sslmode=require 2>&1 || true)" 'branch "none" does not exist'
 contains "$(connect port=$shared host=feature-x.db.test sslmode=require channel_binding=require 2>&1 || true)" "channel binding"
 contains "$(PGPASSWORD=wrong "$PGBIN/psql" "hostaddr=127.0.0.1 host=feature-x.db.test port=$shared dbname=postgres user=anna sslmode=require" -c 'select 1' 2>&1 || true)" "password authentication failed"
+# Where the server has the same certificate, TLS goes as far as the server, and channel binding holds: over sleep and wake.
+install -o postgres -m 600 "$T/key.pem" "$T/server.pem"
+cowfs branch set feature/x -c ssl=on -c "ssl_cert_file=$T/cert.pem" -c "ssl_key_file=$T/server.pem" >&2
+cowfs suspend feature/x >&2
+bound() { PGPASSWORD=secret "$PGBIN/psql" "hostaddr=127.0.0.1 dbname=postgres user=anna port=$shared host=feature-x.db.test sslmode=verify-full sslrootcert=$T/cert.pem channel_binding=require" -XAtqc "$1"; }
+tls='select ssl from pg_stat_ssl where pid = pg_backend_pid()'
+for _ in 1 2; do
+	same "$(bound 'show cluster_name')" feature/x
+	cowfs suspend feature/x >&2
+done
+same "$(bound "$tls")" t "TLS as far as the server"
+same "$(bound 'select length(repeat($$x$$, 5000000))')" 5000000
+contains "$(PGPASSWORD=wrong connect port=$shared host=feature-x.db.test sslmode=require channel_binding=require password=wrong 2>&1 || true)" "password authentication failed"
+# A cancelled statement comes through two layers of TLS.
+contains "$(PGPASSWORD=secret timeout -s INT 1 "$PGBIN/psql" "hostaddr=127.0.0.1 dbname=postgres user=anna port=$shared host=feature-x.db.test sslmode=require" -c 'select pg_sleep(30)' 2>&1 || true)" "canceling statement"
+# With another certificate there is TLS only as far as here, as without any.
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=other' -keyout "$T/other.key" -out "$T/other.pem" 2>/dev/null
+chown postgres "$T/other.key"
+cowfs branch set feature/x -c "ssl_cert_file=$T/other.pem" -c "ssl_key_file=$T/other.key" >&2
+cowfs suspend feature/x >&2
+for _ in 1 2; do
+	same "$(PGPASSWORD=secret "$PGBIN/psql" "hostaddr=127.0.0.1 dbname=postgres user=anna port=$shared host=feature-x.db.test sslmode=require" -XAtqc "$tls")" f
+done
+contains "$(bound "$tls" 2>&1 || true)" "channel binding"
 # A big result and a big load, through the pump.
 "$PGBIN/psql" "hostaddr=127.0.0.1 host=feature-x.db.test port=$shared dbname=postgres user=anna password=secret sslmode=require" \
 	-XAtqc "select repeat('x', 1000) from generate_series(1, 20000)" | cksum >"$T/got"

@@ -261,6 +261,7 @@ void serve_branch_adopt(struct serve_branch *b, const json_t *server)
 	if (strcmp(b->host, "0.0.0.0") == 0)
 		snprintf(b->host, sizeof(b->host), "127.0.0.1");
 	snprintf(b->server_sockets, sizeof(b->server_sockets), "%s", sockets ? sockets : "");
+	b->other_tls = false;
 	b->started_ms = b->rested_ms = serve_now_ms();
 	b->pidfd = pidfd_open(b->pid, 0);
 	b->exit = b->pidfd < 0

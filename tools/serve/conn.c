@@ -105,6 +105,8 @@ void serve_conn_free(struct serve_conn *c)
 	serve_relay_end(c);
 	if (c->pump)
 		serve_tls_forget(c->pump);
+	if (c->server_pump)
+		serve_tls_forget(c->server_pump);
 	if (c->timer)
 		event_free(c->timer);
 	if (c->watch)

@@ -40,8 +40,9 @@ struct serve_conn {
 	char sni[256]; /* host name that TLS was asked for; "" = none */
 	uint8_t *said; /* while greeting; then what the server gets first */
 	size_t said_n;
-	struct serve_pump *pump;     /* decrypts it; NULL = none */
-	struct event *timer, *watch; /* deadline; the client, then the dialled server */
+	struct serve_pump *pump;        /* decrypts it; NULL = none */
+	struct serve_pump *server_pump; /* the same towards the server */
+	struct event *timer, *watch;    /* deadline; the client, then the dialled server */
 	unsigned dial_tries;
 	struct startup_watch key;
 	struct serve_flow up, down; /* client to server, server to client */
@@ -65,6 +66,9 @@ void serve_route(struct serve_conn *c, const struct startup *s);
 /* --- dial.c --- */
 /* Connect to the server; then send what was said, and relay. */
 void serve_dial(struct serve_conn *c);
+/* TLS with the server stands and shows our certificate (`ours`); or it does not, its pump is gone,
+ * and the connection has to do without. */
+void serve_dial_encrypted(struct serve_conn *c, bool ours);
 
 /* --- relay.c --- */
 void serve_relay_begin(struct serve_conn *c);

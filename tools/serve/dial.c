@@ -4,7 +4,8 @@
  * A client over TCP comes over TCP, one over a unix socket over a unix socket, so that pg_hba.conf
  * means what it says. Over a unix socket the server sees the client's user and not ours: that is
  * what peer authentication asks. A client from another machine comes from PROXY_REMOTE, which no
- * rule for 127.0.0.1/32 admits. */
+ * rule for 127.0.0.1/32 admits. A client with TLS has it as far as the server where that shows the
+ * same certificate: only then channel binding holds (tls.c). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -17,6 +18,7 @@
 
 #include "store/log.h"
 #include "tools/serve/conn.h"
+#include "tools/serve/tls.h"
 
 #define PROXY_LOCAL "127.0.0.1"
 #define PROXY_REMOTE "127.0.0.2"
@@ -127,12 +129,82 @@ void serve_dial(struct serve_conn *c)
 	serve_timer(c->timer, c->serve->o->greet_ms);
 }
 
+/* The server hears what was said, and the two talk. */
+static void introduce(struct serve_conn *c)
+{
+	/* At most 10 kB into an empty buffer of the kernel. */
+	ssize_t n = send(c->server, c->said, c->said_n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n != (ssize_t)c->said_n) {
+		give_up(c, n < 0 ? -errno : -ENOBUFS);
+		return;
+	}
+	free(c->said);
+	c->said = NULL;
+	evtimer_del(c->timer);
+	serve_relay_begin(c);
+}
+
+/* --- TLS with the server --- */
+
+void serve_dial_encrypted(struct serve_conn *c, bool ours)
+{
+	if (ours) {
+		introduce(c);
+		return;
+	}
+	c->branch->other_tls = true;
+	close(c->server);
+	c->server = -1;
+	serve_dial(c);
+}
+
+static void on_tls_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve_conn *c = arg;
+	char answer = 0;
+	ssize_t n = recv(fd, &answer, 1, MSG_DONTWAIT);
+	int r;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		event_add(c->watch, NULL);
+		return;
+	}
+	event_del(c->watch);
+	if (n == 1 && answer == 'N') {
+		introduce(c);
+	} else if (n == 1 && answer == 'S') {
+		r = serve_tls_wrap_server(c);
+		if (r < 0)
+			give_up(c, r);
+	} else {
+		give_up(c, n < 0 ? -errno : -ECONNRESET);
+	}
+}
+
+static bool wants_tls(const struct serve_conn *c)
+{
+	return c->encrypted && !c->local && !c->cancels && !c->branch->other_tls;
+}
+
+static void ask_for_tls(struct serve_conn *c)
+{
+	static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47}; /* SSLRequest */
+
+	event_free(c->watch);
+	c->watch = event_new(c->serve->base, c->server, EV_READ, on_tls_answer, c);
+	if (c->watch)
+		event_add(c->watch, NULL);
+	if (send(c->server, request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) !=
+	    sizeof(request))
+		give_up(c, -errno);
+}
+
 static void on_dialled(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_conn *c = arg;
 	int number = 0;
 	socklen_t len = sizeof(number);
-	ssize_t n;
 
 	if (c->server < 0) {
 		serve_dial(c);
@@ -142,14 +214,8 @@ static void on_dialled(evutil_socket_t fd, short what, void *arg)
 		give_up(c, -number);
 		return;
 	}
-	/* At most 10 kB into an empty buffer of the kernel. */
-	n = send(c->server, c->said, c->said_n, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (n != (ssize_t)c->said_n) {
-		give_up(c, n < 0 ? -errno : -ENOBUFS);
-		return;
-	}
-	free(c->said);
-	c->said = NULL;
-	evtimer_del(c->timer);
-	serve_relay_begin(c);
+	if (wants_tls(c))
+		ask_for_tls(c);
+	else
+		introduce(c);
 }

@@ -42,6 +42,7 @@ struct serve_branch {
 	char host[64]; /* where the server listens */
 	int server_port;
 	char server_sockets[112];
+	bool other_tls; /* its TLS has not the certificate that ours has */
 
 	uint64_t suspend_ms; /* as in serve_options, of this branch */
 	bool suspend_sessions;

@@ -3,8 +3,12 @@
  *
  * A pump per encrypted client: the socket with TLS on one side, a socket pair on the other; the
  * rest of serve sees the pair and knows nothing of TLS but the host name that was asked for. What
- * the pump holds is bounded each way. SCRAM goes through; channel binding cannot (it binds to the
- * certificate of the server, which is not ours), so a client that requires it fails and says so. */
+ * the pump holds is bounded each way.
+ *
+ * SCRAM goes through. Channel binding binds to the certificate that the client sees, so it goes
+ * through where the server of the branch has TLS with the very certificate that we have: then there
+ * is a second pump, which speaks TLS to the server (dial.c). Elsewhere the server is spoken to in
+ * the clear, does not offer channel binding, and a client that requires it fails and says so. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +31,14 @@ struct serve_pump {
 	TAILQ_ENTRY(serve_pump) link;
 	struct serve_tls *tls;
 	struct serve_conn *conn; /* NULL: it is gone */
+	bool of_server;          /* outside is the server, not the client */
 	struct bufferevent *outside, *inside;
-	bool ending; /* one side is over: flush the other, then end */
+	bool greeted; /* of a server: the handshake is over */
+	bool ending;  /* one side is over: flush the other, then end */
 };
 
 struct serve_tls {
-	SSL_CTX *context;
+	SSL_CTX *context, *to_server;
 	TAILQ_HEAD(, serve_pump) pumps;
 };
 
@@ -40,7 +46,9 @@ struct serve_tls {
 
 static void pump_free(struct serve_pump *p)
 {
-	if (p->conn)
+	if (p->conn && p->of_server)
+		p->conn->server_pump = NULL;
+	else if (p->conn)
 		p->conn->pump = NULL;
 	TAILQ_REMOVE(&p->tls->pumps, p, link);
 	bufferevent_free(p->outside);
@@ -90,11 +98,39 @@ static void note_name(struct serve_pump *p)
 		snprintf(p->conn->sni, sizeof(p->conn->sni), "%s", name);
 }
 
+/* Does the server have our certificate? */
+static bool has_ours(struct serve_pump *p)
+{
+	X509 *theirs = SSL_get1_peer_certificate(bufferevent_openssl_get_ssl(p->outside));
+	X509 *ours = SSL_CTX_get0_certificate(p->tls->context);
+	bool same = theirs && ours && X509_cmp(theirs, ours) == 0;
+
+	X509_free(theirs);
+	return same;
+}
+
+/* Of a server: it stands, or failed before it stood. */
+static void shook_hands(struct serve_pump *p, bool done)
+{
+	struct serve_conn *c = p->conn;
+	bool ours = done && has_ours(p);
+
+	p->greeted = true;
+	if (!ours)
+		pump_free(p);
+	if (c)
+		serve_dial_encrypted(c, ours);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct serve_pump *p = arg;
 	struct bufferevent *to = other(p, bev);
 
+	if (p->of_server && !p->greeted) {
+		shook_hands(p, what & BEV_EVENT_CONNECTED);
+		return;
+	}
 	if (what & BEV_EVENT_CONNECTED) {
 		note_name(p);
 		return;
@@ -108,10 +144,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	bufferevent_disable(to, EV_READ);
 }
 
-static struct serve_pump *pump_new(struct serve_conn *c, int inside)
+/* Takes over `outside` and `inside` when it is made. */
+static struct serve_pump *pump_new(struct serve_conn *c, bool of_server, int outside, int inside)
 {
 	struct serve *s = c->serve;
-	SSL *ssl = SSL_new(s->tls->context);
+	SSL *ssl = SSL_new(of_server ? s->tls->to_server : s->tls->context);
 	struct serve_pump *p = ssl ? calloc(1, sizeof(*p)) : NULL;
 
 	if (!p) {
@@ -120,9 +157,12 @@ static struct serve_pump *pump_new(struct serve_conn *c, int inside)
 	}
 	p->tls = s->tls;
 	p->conn = c;
+	p->of_server = of_server;
 	/* Frees `ssl` too. */
-	p->outside = bufferevent_openssl_socket_new(
-	    s->base, c->client, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	p->outside = bufferevent_openssl_socket_new(s->base, outside, ssl,
+						    of_server ? BUFFEREVENT_SSL_CONNECTING
+							      : BUFFEREVENT_SSL_ACCEPTING,
+						    BEV_OPT_CLOSE_ON_FREE);
 	p->inside =
 	    p->outside ? bufferevent_socket_new(s->base, inside, BEV_OPT_CLOSE_ON_FREE) : NULL;
 	if (!p->inside) {
@@ -140,21 +180,34 @@ static struct serve_pump *pump_new(struct serve_conn *c, int inside)
 	return p;
 }
 
-cow_errno serve_tls_wrap(struct serve_conn *c)
+/* *socket becomes the decrypted side of what it was. */
+static cow_errno wrap(struct serve_conn *c, bool of_server, int *socket, struct serve_pump **ret)
 {
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
 		return -errno;
-	c->pump = pump_new(c, ends[0]);
-	if (!c->pump) {
+	*ret = pump_new(c, of_server, *socket, ends[0]);
+	if (!*ret) {
 		close(ends[0]);
 		close(ends[1]);
 		return -ENOMEM;
 	}
-	c->client = ends[1];
-	c->encrypted = true;
+	*socket = ends[1];
 	return 0;
+}
+
+cow_errno serve_tls_wrap(struct serve_conn *c)
+{
+	cow_errno r = wrap(c, false, &c->client, &c->pump);
+
+	c->encrypted |= r == 0;
+	return r;
+}
+
+cow_errno serve_tls_wrap_server(struct serve_conn *c)
+{
+	return wrap(c, true, &c->server, &c->server_pump);
 }
 
 /* --- the certificate --- */
@@ -200,8 +253,10 @@ cow_errno serve_tls_open(struct serve *s, struct cow_error *e)
 		return cow_fail(e, -ENOMEM, "no memory for TLS");
 	TAILQ_INIT(&s->tls->pumps);
 	s->tls->context = SSL_CTX_new(TLS_server_method());
-	r = s->tls->context ? load(s->tls->context, s->o, e)
-			    : cow_fail(e, -ENOMEM, "no memory for TLS");
+	/* Whom we reach on a loopback address of our own needs no certificate to be known. */
+	s->tls->to_server = SSL_CTX_new(TLS_client_method());
+	r = s->tls->context && s->tls->to_server ? load(s->tls->context, s->o, e)
+						 : cow_fail(e, -ENOMEM, "no memory for TLS");
 	return r;
 }
 
@@ -214,6 +269,7 @@ void serve_tls_close(struct serve *s)
 	while ((p = TAILQ_FIRST(&s->tls->pumps)))
 		pump_free(p);
 	SSL_CTX_free(s->tls->context);
+	SSL_CTX_free(s->tls->to_server);
 	free(s->tls);
 	s->tls = NULL;
 }

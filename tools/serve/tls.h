@@ -13,5 +13,8 @@ void serve_tls_close(struct serve *s);
 /* From now on the client speaks TLS: c->client becomes the decrypted side, c->pump what decrypts.
  * -errno; nothing has changed then. */
 cow_errno serve_tls_wrap(struct serve_conn *c);
+/* The same for the server: c->server and c->server_pump. serve_dial_encrypted is called when the
+ * handshake is over, never from within. */
+cow_errno serve_tls_wrap_server(struct serve_conn *c);
 /* The connection of a pump is gone. */
 void serve_tls_forget(struct serve_pump *p);
