@@ -227,8 +227,11 @@ static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_err
 	s->kv = kv;
 
 	s->dirfd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dirfd < 0)
-		return cow_fail(e, -errno, "cannot open store %s: %s", s->path, strerror(errno));
+	if (s->dirfd < 0) {
+		r = -errno;
+		cow_fail(e, r, "cannot open store %s: %s", s->path, strerror(-r));
+		return r == -ENOENT ? cow_hint(e, r, "Make one: cowfs init %s", s->path) : r;
+	}
 	if ((r = check_version(s, e)) < 0 || (r = take_lock(s, e)) < 0)
 		return r;
 

@@ -78,6 +78,17 @@ same "$(psql -XAtc 'select x from seeded' "$url")" 7
 eventually 20 bash -c "! psql -XAtc 'select 1' '$url'"
 exits 2 cowfs url seeded --tunnel 5s
 
+# Every format, with the address of this side; what cannot be had says what can.
+port=$(cowfs -o json url seeded | json port)
+same "$(away url seeded --format jdbc --connect-timeout 9)" "jdbc:postgresql://127.0.0.1:$port/postgres?user=postgres&connectTimeout=9&loginTimeout=9"
+contains "$(away url seeded --format dotenv)" "PGPORT=$port"
+contains "$(away url seeded --format service)" "[seeded]"
+dsn=$(timeout 30 "$COWFS" --host "$HOST" url seeded --format dsn --tunnel 2s)
+same "$(psql -XAtc 'select x from seeded' "$dsn")" 7
+exits 2 away url seeded --socket
+contains "$err" "--tunnel TIME"
+exits 2 away url seeded --format nonsense
+
 # What can be wrong on the way has words and a status.
 exits 7 cowfs --host nobody-here@127.0.0.1 branch list
 contains "$err" "ssh to nobody-here@127.0.0.1 failed"

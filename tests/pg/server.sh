@@ -89,6 +89,24 @@ exits 2 cowfs stop feature-x -m hard
 cowfs stop feature-x -m immediate >&2
 same "$(state feature-x 2>/dev/null)" stopped state
 
+note "^C during --seed: no branch"
+echo 'select pg_sleep(60);' >"$T/long.sql"
+chmod 644 "$T/long.sql"
+# As a terminal does it: to the whole group.
+python3 - "$COWFS" "$T/long.sql" <<'PY' >&2
+import os, signal, subprocess, sys, time
+p = subprocess.Popen([sys.argv[1], "branch", "create", "hasty", "--seed", sys.argv[2]], start_new_session=True, stdout=subprocess.DEVNULL)
+for _ in range(300):
+    time.sleep(0.1)
+    if b"long.sql" in open("/proc/%d/cmdline" % p.pid, "rb").read() and any(
+            b"psql" in open("/proc/%s/cmdline" % c, "rb").read() for c in open("/proc/%d/task/%d/children" % (p.pid, p.pid)).read().split()):
+        break
+time.sleep(0.5)
+os.killpg(p.pid, signal.SIGINT)
+sys.exit(p.wait(60) <= 0)
+PY
+exits 3 cowfs branch get hasty
+
 note "--seed: all of it or nothing, and the server is as before"
 echo 'create table seeded as select generate_series(1, 3);' >"$T/seed.sql"
 chmod 600 "$T/seed.sql"

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,17 +64,39 @@ static json_t *create_args(const struct command_call *call)
 	return args;
 }
 
+/* ^C is for psql, which gets it too and ends; who gave the command still has to clear up. Not
+ * inherited by programs. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	interrupted = number;
+}
+
+static void outlive_interrupts(void)
+{
+	static const int numbers[] = {SIGINT, SIGHUP};
+	struct sigaction was, to = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+
+	for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
+		if (sigaction(numbers[k], NULL, &was) == 0 && was.sa_handler == SIG_DFL)
+			sigaction(numbers[k], &to, NULL);
+}
+
 /* A branch without its seed is none: whoever tries again (--if-not-exists in a pipeline) would be
  * told that all is well. */
 static int seed_or_delete(struct command_call *call, const char *seed)
 {
 	struct cow_error left = COW_ERROR_INIT;
 	const char *name = call->argv[0];
+	struct cow_error why;
 	int r = pg_seed(call, name, seed);
-	struct cow_error why = call->error;
 
+	if (r == 0 && interrupted)
+		r = cow_fail(&call->error, -EINTR, "interrupted, no branch was made");
 	if (r == 0)
 		return 0;
+	why = call->error;
 	if (serve_make_way(call->store, name, true, &left) < 0 ||
 	    command_ask(call, "branch.delete",
 			json_pack("{s:[s],s:b,s:i}", "names", name, "force", 1, "keep_ms", 0),
@@ -182,6 +205,8 @@ static int create_from_pool(struct command_call *call, const char *pool)
 		json_decref(settings);
 		return r;
 	}
+	if (command_option(call, "seed"))
+		outlive_interrupts();
 	r = take_from_pool(call, pool, settings, &result);
 	if (r == 0 && command_option(call, "seed"))
 		r = seed_or_delete(call, command_option(call, "seed"));
@@ -214,6 +239,8 @@ static int create_run(struct command_call *call)
 	}
 	if (command_option(call, "from-pool"))
 		return create_from_pool(call, command_option(call, "from-pool"));
+	if (seed)
+		outlive_interrupts();
 	args = create_args(call);
 	json_object_set_new(args, "settings", settings = json_object());
 	r = branch_settings_read(call, settings);

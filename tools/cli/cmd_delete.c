@@ -10,12 +10,19 @@
 #include "tools/cli/parse.h"
 #include "tools/serve/client.h"
 
+/* Each once, however often it was named. */
 static json_t *names_of(const struct command_call *call)
 {
 	json_t *names = json_array();
 
-	for (int k = 0; k < call->argc; k++)
-		json_array_append_new(names, json_string(call->argv[k]));
+	for (int k = 0; k < call->argc; k++) {
+		int before = 0;
+
+		while (before < k && strcmp(call->argv[before], call->argv[k]) != 0)
+			before++;
+		if (before == k)
+			json_array_append_new(names, json_string(call->argv[k]));
+	}
 	return names;
 }
 

@@ -34,9 +34,12 @@ static int run(struct command_call *call)
 	json_t *result = NULL;
 	cow_errno r;
 
-	if (!realpath(call->argv[0], real))
-		return cow_fail(&call->error, -errno, "cannot find %s: %s", call->argv[0],
-				strerror(errno));
+	if (!realpath(call->argv[0], real)) {
+		r = -errno;
+		cow_fail(&call->error, r, "cannot find %s: %s", call->argv[0], strerror(-r));
+		return cow_hint(&call->error, r,
+				"Name the directory that `SHOW data_directory` prints.");
+	}
 	r = command_ask(call, "import",
 			json_pack("{s:s,s:s,s:b,s:b}", "pgdata", real, "name", call->argv[1],
 				  "move", command_option(call, "move") != NULL, "verify",

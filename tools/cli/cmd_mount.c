@@ -117,9 +117,12 @@ static int read_settings(struct command_call *call, struct request *q)
 	return r;
 }
 
-static int absolute(struct command_call *call, const char *what, const char *path, char *ret)
+/* `hint`: the remedy when it is not there, with a %s for it. */
+static int absolute(struct command_call *call, const char *what, const char *path, char *ret,
+		    const char *hint)
 {
 	char dead_store[PATH_MAX];
+	cow_errno r;
 
 	if (realpath(path, ret))
 		return 0;
@@ -127,7 +130,9 @@ static int absolute(struct command_call *call, const char *what, const char *pat
 	 */
 	if (errno == ENOTCONN && mountinfo_find(path, ret, dead_store, NULL) == 0)
 		return 0;
-	return cow_fail(&call->error, -errno, "%s %s: %s", what, path, strerror(errno));
+	r = -errno;
+	cow_fail(&call->error, r, "%s %s: %s", what, path, strerror(-r));
+	return r == -ENOENT ? cow_hint(&call->error, r, hint, path) : r;
 }
 
 /* Is `path` the directory `dir` or below it? Both absolute and canonical. */
@@ -187,9 +192,10 @@ static int read_request(struct command_call *call, struct request *q)
 
 	if (!store)
 		return command_usage(call, "missing operand: STORE MOUNTPOINT");
-	r = absolute(call, "store", store, q->store);
+	r = absolute(call, "store", store, q->store, "Make one: cowfs init %s");
 	if (r == 0)
-		r = absolute(call, "mount point", call->argv[call->argc - 1], q->mountpoint);
+		r = absolute(call, "mount point", call->argv[call->argc - 1], q->mountpoint,
+			     "Make the directory: mkdir -p %s");
 	if (r == 0)
 		r = opening_check_owner(q->store, &call->error);
 	if (r == 0)

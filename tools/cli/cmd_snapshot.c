@@ -95,6 +95,9 @@ const struct command cmd_log = {
     .name = "log",
     .summary = "what happened to a branch, newest first",
     .usage = "[BRANCH]",
+    .detail =
+	"When it was made, its snapshots, and how it last got other contents: reset, restore or "
+	"promote.\nWhat its server did, starts and stops as well, is in: cowfs logs BRANCH",
     .example = "cowfs log main",
     .max_args = 1,
     .operands = "branch",

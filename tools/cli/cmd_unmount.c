@@ -22,7 +22,7 @@ static const struct output_column columns[] = {
 static const struct output_spec spec = {.columns = columns};
 
 /* A mount without a daemon behind it can only be taken away. */
-static int clear_dead(struct command_call *call, const char *mountpoint)
+static int clear_dead(struct command_call *call, const char *mountpoint, const char *store)
 {
 	cow_errno r = mountinfo_detach(mountpoint);
 
@@ -30,7 +30,11 @@ static int clear_dead(struct command_call *call, const char *mountpoint)
 		cow_fail(&call->error, r, "cannot unmount %s: %s", mountpoint, strerror(-r));
 		return cow_hint(&call->error, r, "Try: fusermount3 -uz %s", mountpoint);
 	}
-	fprintf(stderr, "cowfs: the daemon was gone already; the dead mount is removed\n");
+	if (access(store, F_OK) < 0)
+		fprintf(stderr, "cowfs: the store %s is not there any more; the mount is removed\n",
+			store);
+	else
+		fprintf(stderr, "cowfs: the daemon was gone already; the dead mount is removed\n");
 	return 0;
 }
 
@@ -49,7 +53,7 @@ static int run(struct command_call *call)
 	r = client_call_daemon(given ? given : store, "shutdown",
 			       json_pack("{s:b}", "force", (int)force), NULL, &call->error);
 	if (r == -ENOTCONN)
-		r = clear_dead(call, mountpoint);
+		r = clear_dead(call, mountpoint, given ? given : store);
 	if (r < 0)
 		return r;
 	result = json_pack("{s:s,s:s}", "mountpoint", mountpoint, "store", store);

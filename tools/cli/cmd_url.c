@@ -133,36 +133,74 @@ static cow_errno tunnel_seconds(struct command_call *call, unsigned *ret)
 	return r;
 }
 
-/* Rewritten here, so only what is rewritten can be had. */
-static cow_errno check_remote(struct command_call *call)
+/* `format` NULL = not asked for. */
+static cow_errno check_remote(struct command_call *call, const char *word,
+			      enum pgurl_format *format, unsigned *timeout)
 {
-	static const char *const names[] = {"format", "socket", "connect-timeout"};
+	const char *seconds = command_option(call, "connect-timeout");
+	uint64_t n = 0;
+	cow_errno r = 0;
 
-	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
-		if (command_option(call, names[k]))
-			return command_usage(call, "--%s cannot be used with --host", names[k]);
-	return 0;
+	if (command_option(call, "socket")) {
+		command_usage(call, "--socket names a directory of that machine");
+		return cow_hint(&call->error, -EINVAL,
+				"Its TCP address is without --socket; through ssh alone: --tunnel "
+				"TIME");
+	}
+	if (word && pgurl_parse_format(word, format) < 0)
+		return command_usage(call, "--format takes " PGURL_FORMATS ", not '%s'", word);
+	if (word && call->out.format != OUTPUT_TABLE)
+		return command_usage(call, "--format and -o exclude each other");
+	if (seconds)
+		r = parse_number(seconds, 0, 86400, &n, &call->error);
+	*timeout = (unsigned)n;
+	return r;
+}
+
+/* The address of `result` as it is seen from here. */
+static cow_errno print_remote(struct command_call *call, const json_t *result,
+			      enum pgurl_format format, unsigned timeout)
+{
+	const char *host = json_string_value(json_object_get(result, "host"));
+	const char *user = json_string_value(json_object_get(result, "user"));
+	const char *database = json_string_value(json_object_get(result, "database"));
+	const char *branch = json_string_value(json_object_get(result, "branch"));
+	const struct pgurl u = {
+	    .name = branch ? branch : call->argv[0],
+	    .host = host ? host : "",
+	    .port = (int)json_integer_value(json_object_get(result, "port")),
+	    .user = user ? user : "",
+	    .dbname = database ? database : "",
+	    .connect_timeout = timeout,
+	};
+	CLEANUP_FREE char *text = NULL;
+	cow_errno r = pgurl_print(&u, format, &text, &call->error);
+
+	if (r == 0)
+		fprintf(call->out.out, "%s%s", text, text[strlen(text) - 1] == '\n' ? "" : "\n");
+	return r;
 }
 
 static int run_url_remote(struct command_call *call)
 {
+	static const char *const here[] = {"tunnel", "format", "connect-timeout", NULL};
+	enum pgurl_format format = PGURL_URI;
 	json_t *result = NULL;
-	unsigned seconds = 0;
+	unsigned seconds = 0, timeout = 0;
 	bool tunnel = command_option(call, "tunnel");
-	int r = check_remote(call), port = 0;
+	int r = check_remote(call, command_option(call, "format"), &format, &timeout), port = 0;
 
 	if (r == 0 && tunnel)
 		r = tunnel_seconds(call, &seconds);
 	if (r == 0)
-		r = remote_address(call, "tunnel", &result);
+		r = remote_address(call, here, &result);
 	if (r == 0 && tunnel)
 		r = remote_tunnel_leave(
 		    call, (int)json_integer_value(json_object_get(result, "port")), seconds, &port);
 	if (r == 0 && tunnel)
 		remote_address_set(result, "127.0.0.1", port);
 	if (r == 0 && call->out.format == OUTPUT_TABLE)
-		fprintf(call->out.out, "%s\n",
-			json_string_value(json_object_get(result, "connection_uri")));
+		r = print_remote(call, result, format, timeout);
 	else if (r == 0 && (r = output_print(&call->out, result, &spec)) < 0)
 		cow_fail(&call->error, r, "cannot print: %s", strerror(-r));
 	json_decref(result);

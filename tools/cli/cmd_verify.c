@@ -21,7 +21,7 @@ static const struct output_column sums[] = {
     {"sums_missing", "Sums made", OUTPUT_NUMBER, NULL},
     {"fault_count", "Faults", OUTPUT_NUMBER, NULL},
     {"repaired", "Repaired", OUTPUT_NUMBER, NULL},
-    {"leaked_bytes", "Leaked", OUTPUT_BYTES, NULL},
+    {"leaked_bytes", "Garbage", OUTPUT_BYTES, NULL},
     {0},
 };
 static const struct output_spec sums_spec = {.columns = sums};
@@ -103,7 +103,8 @@ const struct command cmd_verify = {
     .detail =
 	"Reports every fault, and ends with status 8 when there is one. Of a fault in a file of "
 	"a relation it says which one, with the block in it: by name while the branch's server "
-	"runs, by file node and database oid otherwise.",
+	"runs, by file node and database oid otherwise. Garbage is space that nothing needs: no "
+	"fault, gc frees it.",
     .example = "cowfs verify main",
     .options = options,
     .max_args = -1,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Dispatch: find the command, parse, run, and turn the answer into words and an exit status. */
+#include "tools/cli/checkout.h"
 #include "tools/cli/command_parts.h"
 
 #include <errno.h>
@@ -248,6 +249,20 @@ static int dispatch(struct command_call *call, int argc, char **argv)
 	return call->command->run_remote ? call->command->run_remote(call) : remote_run(call);
 }
 
+/* Nobody named the branch that is not there: say who did. */
+static void explain_pin(struct command_call *call, int r)
+{
+	if (r != -ENOENT || call->argv != call->pin || !strstr(call->error.text, "no branch"))
+		return;
+	if (call->pinned && strcmp(call->pin[0], call->pinned->branch) == 0)
+		cow_hint(&call->error, r,
+			 "%s is the branch of this directory by %s; choose another one: cowfs "
+			 "checkout BRANCH",
+			 call->pin[0], call->pinned->path);
+	else
+		cow_hint(&call->error, r, "%s comes from COWFS_BRANCH.", call->pin[0]);
+}
+
 int command_main(int argc, char **argv)
 {
 	struct command_set set = {0};
@@ -262,6 +277,7 @@ int command_main(int argc, char **argv)
 	r = dispatch(&call, argc, argv);
 
 	if (r < 0) {
+		explain_pin(&call, r);
 		if (call.out.format == OUTPUT_TABLE && command_option(&call, "output"))
 			output_parse_format(command_option(&call, "output"), &call.out.format);
 		print_error(&call, r);

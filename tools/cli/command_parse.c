@@ -253,6 +253,19 @@ static int command_pin(struct command_call *call)
 	return 0;
 }
 
+/* Of a usage, up to its first option. */
+static int operands_length(const char *usage)
+{
+	const char *in_brackets = strstr(usage, " [-"), *plain = strstr(usage, " --");
+	size_t n = strlen(usage);
+
+	if (in_brackets)
+		n = (size_t)(in_brackets - usage);
+	if (plain && (size_t)(plain - usage) < n)
+		n = (size_t)(plain - usage);
+	return (int)n;
+}
+
 int command_parse(struct command_call *call, int argc, char **argv)
 {
 	const struct command *c = call->command;
@@ -273,7 +286,8 @@ int command_parse(struct command_call *call, int argc, char **argv)
 	if (r < 0)
 		return r;
 	if (call->argc < c->min_args)
-		return command_usage(call, "missing operand: %s", c->usage);
+		return command_usage(call, "missing operand: %.*s", operands_length(c->usage),
+				     c->usage);
 	if (c->max_args >= 0 && call->argc > c->max_args)
 		return command_usage(call, "unexpected operand '%s'", call->argv[c->max_args]);
 	return check_texts(call);

@@ -63,7 +63,10 @@ static cow_errno resolve_parent(struct engine *g, const char *reference, char *b
 	if (b.parent[0])
 		snprintf(buf, size, "%s%s", b.parent, reference + strlen(word));
 	else
-		r = cow_fail(e, -ENOENT, "%s has no parent", start);
+		r = cow_hint(e, cow_fail(e, -ENOENT, "%s has no parent", start),
+			     "^parent is the parent of the default branch, %s. Name the branch to "
+			     "start from: --parent NAME",
+			     start);
 	cow_branch_info_release(&b);
 	*ret = buf;
 	return r;
@@ -172,6 +175,15 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Whether a server runs on it; cowfs serve knows more (tools/serve/client.h). */
+static void say_state(struct engine *g, const struct cow_branch_info *b, json_t *o)
+{
+	if (!b->poisoned)
+		json_object_set_new(
+		    o, "current_state",
+		    json_string(running_postgres(g, b->name, NULL) ? "running" : "stopped"));
+}
+
 static int add_branch(const struct cow_branch_info *b, void *arg)
 {
 	struct listing *l = arg;
@@ -182,6 +194,7 @@ static int add_branch(const struct cow_branch_info *b, void *arg)
 	if (member && !l->pools)
 		return 0;
 	o = branch_json(l->g, b, measure);
+	say_state(l->g, b, o);
 	if (member)
 		pool_describe(l->g, o);
 	if (l->space && !measure) {
@@ -226,6 +239,7 @@ static cow_errno get(struct engine *g, const json_t *args, json_t **ret, struct 
 		return r;
 	fork_policy_of(cow_store_path(g->store), b.settings, NULL, &policy, NULL);
 	*ret = branch_json(g, &b, true);
+	say_state(g, &b, *ret);
 	json_object_set_new(*ret, "fork", policy ? policy : json_null());
 	cow_branch_info_release(&b);
 	return 0;
@@ -280,13 +294,18 @@ static cow_errno restart_ttl(void *arg, json_t *settings, struct cow_error *e)
 	return 0;
 }
 
-static bool has_ttl(const struct cow_branch_info *b)
-{
-	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
-	bool has = json_object_get(settings, "ttl_ms");
+struct new_contents {
+	const char *by, *from; /* word of the history; where they come from, NULL = nothing */
+};
 
-	json_decref(settings);
-	return has;
+/* What the history says of the last change of contents (verb "log"). */
+static cow_errno note_contents(void *arg, json_t *settings, struct cow_error *e)
+{
+	const struct new_contents *c = arg;
+
+	json_object_set_new(settings, "contents",
+			    json_pack("{s:s,s:s*}", "by", c->by, "from", c->from));
+	return restart_ttl(NULL, settings, e);
 }
 
 /* {name, source?, preserve_under?, force?, private?}: reset without source, restore with one */
@@ -296,6 +315,7 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	const char *keep = engine_text_or_null(args, "preserve_under");
 	struct cow_pgfork_policy policy;
 	struct cow_branch_info b = {0};
+	struct new_contents what;
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
@@ -322,21 +342,37 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		    g, name,
 		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, &policy, e),
 		    e);
-	if (r == 0 && has_ttl(&b))
-		r = branch_edit(g, name, restart_ttl, NULL, e);
+	what = (struct new_contents){.by = source ? "restore" : "reset",
+				     .from = source        ? source
+					     : b.parent[0] ? b.parent
+							   : NULL};
+	if (r == 0)
+		r = branch_edit(g, name, note_contents, &what, e);
 	cow_branch_info_release(&b);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
+}
+
+static cow_errno note_exchange(void *arg, json_t *settings, struct cow_error *e)
+{
+	json_object_set_new(settings, "contents",
+			    json_pack("{s:s,s:s}", "by", "promote", "from", arg));
+	return 0;
 }
 
 /* {name} */
 static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	char main_name[COW_BRANCH_MAX + 1] = "";
+	struct cow_branch_info b = {0};
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
 	if (r < 0)
 		return r;
+	r = cow_branch_get(g->store, name, &b, e);
+	if (r < 0)
+		return r;
+	cow_branch_info_release(&b);
 	r = private_refuse(g, name, args, "promote", e);
 	if (r < 0)
 		return r;
@@ -346,6 +382,10 @@ static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, str
 		r = running_refuse(g, main_name, "exchange the contents of", e);
 	if (r == 0)
 		r = running_explain(g, name, cow_branch_promote(g->store, name, e), e);
+	if (r == 0)
+		r = branch_edit(g, name, note_exchange, main_name, e);
+	if (r == 0 && main_name[0] && strcmp(main_name, name) != 0)
+		r = branch_edit(g, main_name, note_exchange, (void *)name, e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 

@@ -118,6 +118,25 @@ static void add_own_event(json_t *events, const char *what, int64_t ns, const ch
 						what, "name", "message", json_text(detail)));
 }
 
+/* How they came is in the settings since there is a word for it; before, it was called a reset. */
+static void add_new_contents(json_t *events, const struct cow_branch_info *b, const char *otherwise)
+{
+	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
+	json_t *contents = json_object_get(settings, "contents");
+	const char *by = json_string_value(json_object_get(contents, "by"));
+	const char *from = json_string_value(json_object_get(contents, "from"));
+	char detail[2 * COW_BRANCH_MAX + 64];
+	bool exchange = by && strcmp(by, "promote") == 0;
+
+	snprintf(detail, sizeof(detail), exchange ? "contents exchanged with %s" : "from %s",
+		 from ? from : "");
+	add_own_event(events, by ? by : "reset", b->reset_ns,
+		      from ? detail
+		      : by ? NULL
+			   : otherwise);
+	json_decref(settings);
+}
+
 static int newest_first(const void *a, const void *b)
 {
 	const char *x = json_string_value(json_object_get(*(json_t *const *)a, "time"));
@@ -159,7 +178,7 @@ static cow_errno history(struct engine *g, const json_t *args, json_t **ret, str
 	snprintf(detail, sizeof(detail), b.parent[0] ? "from %s" : "as a base of its own",
 		 b.parent);
 	add_own_event(events, "created", b.created_ns, detail);
-	add_own_event(events, "reset", b.reset_ns, b.parent[0] ? detail : NULL);
+	add_new_contents(events, &b, b.parent[0] ? detail : NULL);
 	r = cow_snapshot_each(g->store, branch, add_event, events);
 	*ret = json_pack("{s:o,s:o}", "branch", json_text(b.name), "events", sorted(events));
 	cow_branch_info_release(&b);

@@ -34,6 +34,14 @@ static void put_encoded(FILE *f, const char *text)
 	}
 }
 
+/* An address of IPv6 stands in brackets. */
+static void put_host(FILE *f, const struct pgurl *u)
+{
+	bool six = strchr(u->host, ':') && u->host[0] != '[';
+
+	fprintf(f, six ? "[%s]:%d" : "%s:%d", u->host, u->port);
+}
+
 static void put_uri(FILE *f, const struct pgurl *u)
 {
 	bool sockets = u->host[0] == '/';
@@ -42,7 +50,7 @@ static void put_uri(FILE *f, const struct pgurl *u)
 	put_encoded(f, u->user);
 	fputc('@', f);
 	if (!sockets)
-		fprintf(f, "%s:%d", u->host, u->port);
+		put_host(f, u);
 	fputc('/', f);
 	put_encoded(f, u->dbname);
 	if (sockets) {
@@ -56,7 +64,9 @@ static void put_uri(FILE *f, const struct pgurl *u)
 
 static void put_jdbc(FILE *f, const struct pgurl *u)
 {
-	fprintf(f, "jdbc:postgresql://%s:%d/", u->host, u->port);
+	fputs("jdbc:postgresql://", f);
+	put_host(f, u);
+	fputc('/', f);
 	put_encoded(f, u->dbname);
 	fputs("?user=", f);
 	put_encoded(f, u->user);

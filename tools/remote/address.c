@@ -30,7 +30,7 @@ void remote_address_set(json_t *address, const char *host, int port)
 	drop_places(address);
 }
 
-int remote_address(struct command_call *call, const char *without, json_t **ret)
+int remote_address(struct command_call *call, const char *const *without, json_t **ret)
 {
 	int r = remote_ask(call, without, ret);
 	char name[256];

@@ -72,10 +72,18 @@ static const char *program(void)
 
 /* How a command line of the other side is to differ from ours. */
 struct change {
-	const char *feed, *as; /* the first becomes --as=-; NULL = none */
-	const char *without;   /* this option stays here; NULL = none */
-	bool json;             /* whatever the user asked for */
+	const char *feed, *as;      /* the first becomes --as=-; NULL = none */
+	const char *const *without; /* these options stay here, up to a NULL; NULL = none */
+	bool json;                  /* whatever the user asked for */
 };
+
+static bool is_one_of(const char *const *names, const char *name)
+{
+	for (; names && *names; names++)
+		if (strcmp(*names, name) == 0)
+			return true;
+	return false;
+}
 
 static void put_options(FILE *out, const struct command_call *call, const struct change *how)
 {
@@ -86,7 +94,7 @@ static void put_options(FILE *out, const struct command_call *call, const struct
 
 		if (strcmp(v->name, "host") == 0 || strcmp(v->name, "store") == 0 ||
 		    (how->json && strcmp(v->name, "output") == 0) ||
-		    (how->without && strcmp(v->name, how->without) == 0))
+		    is_one_of(how->without, v->name))
 			continue;
 		output |= strcmp(v->name, "output") == 0;
 		if (how->feed && strcmp(v->name, how->feed) == 0)
@@ -284,7 +292,7 @@ static int ask_line(struct command_call *call, char *line, json_t **ret)
 	return 0;
 }
 
-int remote_ask(struct command_call *call, const char *without, json_t **ret)
+int remote_ask(struct command_call *call, const char *const *without, json_t **ret)
 {
 	const struct change how = {.json = true, .without = without};
 

@@ -27,9 +27,9 @@ int remote_run(struct command_call *call);
 int remote_run_feeding(struct command_call *call, const char *option, const char *as, int in);
 
 /* The same, its JSON result in *ret (owned by the caller) instead of on stdout. A command that
- * fails there has its reason printed, and its exit status is the positive answer. `without`: an
- * option that is not passed on; NULL = none. */
-int remote_ask(struct command_call *call, const char *without, json_t **ret);
+ * fails there has its reason printed, and its exit status is the positive answer. `without`:
+ * options that are not passed on, up to a NULL; NULL = none. */
+int remote_ask(struct command_call *call, const char *const *without, json_t **ret);
 
 /* The same as remote_ask for other words, which end with NULL; those of `call` say only where.
  * ret NULL = the answer is not wanted. */
@@ -45,7 +45,7 @@ void remote_quote(FILE *out, const char *word);
 
 /* remote_ask for a command that answers with pgbranch_json: host, port and connection_uri as they
  * are seen from here; what only means something there is left out. */
-int remote_address(struct command_call *call, const char *without, json_t **ret);
+int remote_address(struct command_call *call, const char *const *without, json_t **ret);
 
 /* Let `address` (pgbranch_json) say this host and port. */
 void remote_address_set(json_t *address, const char *host, int port);

@@ -75,7 +75,7 @@ static void overlay_one(json_t *branch, const json_t *status)
 
 	/* A branch that cannot be written is not just asleep. */
 	if (!known ||
-	    strcmp(json_string_value(json_object_get(branch, "current_state")), "ready") != 0)
+	    strcmp(json_string_value(json_object_get(branch, "current_state")), "poisoned") == 0)
 		return;
 	for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
 		json_object_set(branch, shown[k], json_object_get(known, shown[k]));
