@@ -3,6 +3,7 @@
 # The other pieces of examples/ for continuous integration: validate-then-main, a branch per test file, GitLab's job,
 # the form of what cannot be run here.
 . "$(dirname "$0")/../lib/lib.sh"
+. "$(dirname "$0")/../lib/serve.sh"
 requires fuse root postgres python3
 import_main
 stop_all() { while IFS= read -r b; do "$COWFS" stop -m immediate -- "$b"; done < <("$COWFS" branch list -q); }
@@ -49,15 +50,44 @@ else
 	"$python" -c 'import pytest, psycopg2' || skip "needs python3-pytest and python3-psycopg2"
 fi
 cp -r "$ex/isolation" "$T/tests"
-(cd "$T/tests" && "$python" -m pytest -q -p no:cacheprovider) >"$T/log" 2>&1 || fail "pytest: $(<"$T/log")"
-contains "$(<"$T/log")" "6 passed"
-same "$(on_main 'select count(*) from orders')" 5000
-if command -v node >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)'; then
-	(cd "$T/tests" && node --test orders.test.mjs) >"$T/log" 2>&1 || fail "node: $(<"$T/log")"
-else
-	note "no node of version 20 here: branch.mjs was not run"
-fi
-same "$(cowfs branch list -q)" main "branches that are left"
+in_tests() { # in_tests WHAT DIR COMMAND...
+	(cd "$T/tests/$2" && "${@:3}") >"$T/log" 2>&1 || fail "$1: $(<"$T/log")"
+	note "$1: ran"
+}
+has() { command -v "$1" >/dev/null || { note "no $1 here: its example was not run" && false; }; }
+isolated() { # every language, each with a branch of its own for each file
+	in_tests pytest . "$python" -m pytest -q -p no:cacheprovider
+	contains "$(<"$T/log")" "6 passed"
+	if has node && node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)'; then
+		in_tests node . node --test orders.test.mjs
+	fi
+	if has javac && [[ -e $jdbc ]]; then
+		in_tests javac java javac -d "$T/classes" Branch.java OrdersTest.java
+		in_tests java java java -cp "$T/classes:$jdbc" OrdersTest
+		contains "$(<"$T/log")" "2 passed"
+	fi
+	# Building its database driver takes a while.
+	if [[ -n $COWFS_LONG && -e /usr/share/gocode/src/github.com/lib/pq ]] && has go; then
+		in_tests go go env GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE="$T/gocache" go test -count=1 -v .
+		contains "$(<"$T/log")" "PASS: TestNextSeesNothingOfIt"
+	fi
+	same "$(on_main 'select count(*) from orders')" 5000
+	same "$(cowfs branch list -q)" main "branches that are left"
+}
+jdbc=/usr/share/java/postgresql.jar
+isolated
+
+# The same from a warm pool: what is taken runs already.
+serve_start --suspend-timeout never
+cowfs pool create ci --from main --size 2 >&2
+pool_ready() { (($(cowfs -o json pool get ci | json ready) >= 1)); }
+eventually 60 pool_ready
+COWFS_POOL=ci isolated
+refilled() { (($(find "$M/.pool/ci" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1) > 2)); }
+eventually 30 refilled # so some were taken
+cowfs pool delete ci --yes >&2
+serve_stop
+cowfs start main >&2
 
 # The lines of GitLab's job, as its runner gives them to a shell.
 script_of() {
