@@ -102,6 +102,7 @@ class Forge(http.server.BaseHTTPRequestHandler):
         if self.path == "/dump": return self.answer(200, {"comments": comments[130:], "statuses": statuses})
         if self.headers.get("Authorization") != "Bearer t0ken": return self.answer(401, {})
         m = re.search(r"[?&]page=(\d+)", self.path)
+        if "/pulls?" in self.path: return self.answer(200, [{"number": 7}] if re.search(r"[?&]page=1\b", self.path) else [])
         if self.command == "GET": return self.answer(200, comments[(int(m[1]) - 1) * 100:int(m[1]) * 100])
         if "/statuses/" in self.path: statuses.append([self.path.split("/")[-1], self.body()]); return self.answer(201, {})
         if self.command == "POST":
@@ -150,4 +151,30 @@ exits 3 cowfs branch get preview/pr-7
 event closed
 event opened somebody/fork
 exits 3 cowfs branch get preview/pr-7
-[[ $("$COWFS" psql main -- -XAtc "select count(*) from information_schema.columns where table_name = 'people'") == 2 ]] || fail "main was migrated"
+columns() { "$COWFS" psql main -- -XAtc "select count(*) from information_schema.columns where table_name = 'people'"; }
+same "$(columns)" 2 "main was migrated"
+
+# The other workflows. Every night: what no open pull request needs.
+workflow() { # workflow FILE WANTED-STATUS
+	echo '{}' >"$T/event.json"
+	(cd "$T/checkout" && env -u COWFS_STORE EVENT_NAME=schedule python3 "$TESTS/lib/actions.py" workflow "examples/github/workflows/$1" "$T/event.json" "$T/checkout") >"$T/log" 2>&1 ||
+		[[ $2 != 0 ]] || fail "$1: $(<"$T/log")"
+}
+branch preview/pr-7
+branch preview/pr-8
+sed -i 's/ci sweep /ci sweep --grace 0 /' "$T/checkout/examples/github/workflows/sweep.yml"
+workflow sweep.yml 0
+exits 3 cowfs branch get preview/pr-8
+same "$(cowfs -q branch list | tr '\n' ' ')" "golden main preview/pr-1 preview/pr-7 " "after the sweep"
+
+# A merged migration: rehearsed, then applied; one that fails changes nothing.
+export VARS='{"COWFS_STORE": "'$COWFS_STORE'"}'
+mkdir "$T/checkout/migrations"
+echo 'alter table people add column a int; select 1/0' >"$T/checkout/migrations/next.sql"
+workflow validate-then-main.yml 1
+contains "$(<"$T/log")" "nothing was applied"
+same "$(columns)" 2 "columns after a failure"
+echo 'alter table people add column a int' >"$T/checkout/migrations/next.sql"
+workflow validate-then-main.yml 0
+contains "$(<"$T/log")" "applied to main"
+same "$(columns)" 3 "columns of main"

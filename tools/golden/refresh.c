@@ -81,11 +81,13 @@ static void child(struct golden_run *run, int out)
 static cow_errno note_attempt(const struct golden_run *run, struct cow_error *e)
 {
 	char path[PATH_MAX];
+	const struct timespec now = {.tv_sec = (time_t)(run->started_ns / 1000000000),
+				     .tv_nsec = (long)(run->started_ns % 1000000000)};
 	CLEANUP_FD int fd = -1;
 
 	golden_own_file(run->store, run->conf->name, "last", path, sizeof(path));
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || futimens(fd, NULL) < 0)
+	if (fd < 0 || futimens(fd, (struct timespec[]){now, now}) < 0)
 		return cow_fail(e, -errno, "cannot write %s: %s", path, strerror(errno));
 	return 0;
 }

@@ -62,6 +62,9 @@ static bool is_due(struct serve *s, const char *path)
 
 	if (r == 0 && conf->schedule) {
 		last = golden_last_attempt(s->o->store, conf);
+		/* The clock was wrong then: this would be a long wait. */
+		if (last > now_ns())
+			last = 0;
 		r = schedule_next(conf->schedule, last ? last : s->golden_since_ns, &next, &e);
 	}
 	golden_conf_free(conf);
