@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# long: it waits for the schedule to be looked at, every 10 s
 # refresh = daily 03:00: cowfs serve makes the image at that time, once, under a clock that the test moves; a day when it is
 # refused, the image stays, and the next day it is tried again.
 . "$(dirname "$0")/../lib/lib.sh"
