@@ -113,7 +113,8 @@ static cow_errno point_of(struct cow_store *s, struct cow_ref *ref, struct cow_e
 	return r;
 }
 
-/* Steps (2) and (3): a prepared lineage, everything in it durable, its ids in `b`. */
+/* Steps (2) and (3): a prepared lineage, its data durable and its records put, so that they are
+ * durable with the record that names it; its ids in `b`. */
 cow_errno cow_branch_grow(struct cow_store *s, struct cow_branch_grow *g, struct cow_branch_rec *b,
 			  struct cow_live **ret, struct cow_error *e)
 {
@@ -134,8 +135,8 @@ cow_errno cow_branch_grow(struct cow_store *s, struct cow_branch_grow *g, struct
 		cow_fail(e, r, "cannot make a lineage: %s", strerror(-r));
 	if (r == 0 && g->prepare)
 		r = g->prepare(l, g->arg, e);
-	if (r == 0 && (r = cow_live_sync(l)) < 0)
-		cow_fail(e, r, "cannot make the new branch durable: %s", strerror(-r));
+	if (r == 0 && (r = cow_live_put_dirty(l)) < 0)
+		cow_fail(e, r, "cannot write the new branch: %s", strerror(-r));
 	if (r < 0 && l) {
 		cow_live_retire(l);
 		cow_live_put(l);

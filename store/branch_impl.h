@@ -24,7 +24,8 @@ struct cow_branch_grow {
 	cow_errno (*prepare)(struct cow_live *fresh, void *arg, struct cow_error *e);
 	void *arg;
 };
-/* A prepared and durable lineage that no branch names yet; fills lineage and incarnation of `b`.
+/* A prepared lineage that no branch names yet, durable with the next commit; fills lineage and
+ * incarnation of `b`.
  * *ret is a reference. On failure what was made is garbage for gc. */
 cow_errno cow_branch_grow(struct cow_store *s, struct cow_branch_grow *g, struct cow_branch_rec *b,
 			  struct cow_live **ret, struct cow_error *e);

@@ -8,7 +8,11 @@
  * Step 3 is left out when nothing in the map changed; then only names that are not durable yet
  * cost a sync. A commit of an inode that a seal is just closing waits for the seal. Commits of one
  * inode are one at a time, so an fsync that finds nothing dirty knows that it is durable, not under
- * way. */
+ * way.
+ *
+ * When many files are committed for nobody in particular (background, seal), step 3 only puts the
+ * batch: the map keeps the order of what is put, so one sync behind all of them does for all. Until
+ * then `put_seq` of the inode says that an fsync which finds nothing dirty still has to sync. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -45,7 +49,7 @@ void cow_work_collect(struct cow_inode *i, bool times, struct cow_work *ret)
 	ret->synced = map || meta;
 }
 
-cow_errno cow_work_sync_data(struct cow_inode *i, struct cow_work *w)
+static cow_errno sync_data(struct cow_inode *i, struct cow_work *w)
 {
 	struct cow_extents *t = i->live->s->extents;
 	cow_errno r = 0;
@@ -112,26 +116,41 @@ static void end(struct cow_inode *i)
 	cow_inode_unmark(i);
 }
 
-static cow_errno finish(struct cow_inode *i, struct cow_work *w, uint64_t name_seq)
+cow_errno cow_work_put(struct cow_inode *i, struct cow_work *w)
 {
-	struct cow_live *l = i->live;
-	cow_errno r = cow_work_sync_data(i, w);
+	struct cow_store *s = i->live->s;
+	cow_errno r = sync_data(i, w);
 
-	if (r < 0)
+	if (r < 0 || !w->batch.count)
 		return r;
-	if (w->batch.count && (l->ephemeral || !w->synced))
-		r = cow_kv_write(l->s->kv, &w->batch, false);
-	else if (w->batch.count)
-		r = cow_store_commit(l->s, &w->batch);
-	if (r == 0 && !l->ephemeral)
-		r = cow_store_commit_names(l->s, name_seq);
+	r = cow_kv_write(s->kv, &w->batch, false);
+	if (r == 0 && w->synced && !i->live->ephemeral)
+		cow_raise(&i->put_seq, atomic_fetch_add(&s->name_seq, 1) + 1);
 	return r;
 }
 
-cow_errno cow_inode_commit(struct cow_inode *i, bool times)
+/* What leads to the file, and what was put of it, as far as they are not durable. Holds commit. */
+static cow_errno finish(struct cow_inode *i, struct cow_work *w)
+{
+	struct cow_live *l = i->live;
+	cow_errno r;
+
+	if (l->ephemeral || !w->batch.count || !w->synced) {
+		r = cow_work_put(i, w);
+	} else {
+		r = sync_data(i, w);
+		r = r < 0 ? r : cow_store_commit(l->s, &w->batch);
+	}
+	if (r == 0 && !l->ephemeral)
+		r = cow_store_commit_names(l->s, COW_MAX(atomic_load(&l->name_seq),
+							 atomic_load(&i->put_seq)));
+	return r;
+}
+
+/* `durable`: on return it is; else everything is put, and durable with the next sync of the map. */
+static cow_errno commit(struct cow_inode *i, bool times, bool durable)
 {
 	CLEANUP(cow_work_release) struct cow_work w = {0};
-	uint64_t name_seq = i->live->name_seq;
 	int r = 1;
 
 	if (i->live->readonly)
@@ -142,15 +161,18 @@ cow_errno cow_inode_commit(struct cow_inode *i, bool times)
 		r = begin(i, times, &w);
 		if (r != 0)
 			continue;
-		r = finish(i, &w, name_seq);
+		r = durable ? finish(i, &w) : cow_work_put(i, &w);
 		if (r < 0)
 			cow_inode_poison(i, r);
-		/* Before the next commit takes work: a seal finds the files it must wait for on the
-		 * list. */
-		cow_inode_unmark(i);
+		end(i);
 		return r < 0 ? -EIO : 0;
 	}
 	return r;
+}
+
+cow_errno cow_inode_commit(struct cow_inode *i, bool times)
+{
+	return commit(i, times, true);
 }
 
 /* --- many files at once --- */
@@ -205,27 +227,53 @@ static cow_errno commit_group(struct cow_live *l, struct cow_inode **list, size_
 	return r;
 }
 
-static cow_errno commit_list(struct cow_live *l, struct cow_inode **list, size_t n)
+size_t cow_inodes_urgent_first(struct cow_inode **list, size_t n)
+{
+	size_t urgent = 0;
+
+	for (size_t k = 0; k < n; k++) {
+		struct cow_inode *i = list[k];
+
+		if (i->own_run <= 1)
+			continue;
+		list[k] = list[urgent];
+		list[urgent++] = i;
+	}
+	return urgent;
+}
+
+static cow_errno put_each(struct cow_inode **list, size_t n)
 {
 	cow_errno r = 0, one;
 
-	if (n > MANY) {
-		qsort(list, n, sizeof(*list), by_number);
-		for (size_t k = 0; r == 0 && k < n; k += AT_ONCE)
-			r = commit_group(l, list + k, COW_MIN(n - k, (size_t)AT_ONCE));
-		return r == -ESTALE ? 0 : r;
-	}
 	for (size_t k = 0; k < n; k++) {
-		one = cow_inode_commit(list[k], true);
+		one = commit(list[k], true, false);
 		if (one < 0 && one != -ESTALE && r == 0)
 			r = one;
 	}
 	return r;
 }
 
-cow_errno cow_live_commit(struct cow_live *l)
+/* A group holds its commit locks over a long sync, and those of urgent files are waited for. */
+static cow_errno put_list(struct cow_live *l, struct cow_inode **list, size_t n)
+{
+	size_t urgent = cow_inodes_urgent_first(list, n);
+	cow_errno r;
+
+	if (n - urgent <= MANY)
+		return put_each(list, n);
+	r = put_each(list, urgent);
+	qsort(list + urgent, n - urgent, sizeof(*list), by_number);
+	for (size_t k = urgent; r == 0 && k < n; k += AT_ONCE)
+		r = commit_group(l, list + k, COW_MIN(n - k, (size_t)AT_ONCE));
+	return r == -ESTALE ? 0 : r;
+}
+
+/* Everything dirty once: put, and with `durable` durable. */
+static cow_errno put_dirty(struct cow_live *l, bool durable)
 {
 	struct cow_inode **list = NULL, *i;
+	uint64_t seq = 0;
 	cow_errno r;
 	size_t n = 0;
 
@@ -240,11 +288,27 @@ cow_errno cow_live_commit(struct cow_live *l)
 	pthread_mutex_unlock(&l->dirty_lock);
 	if (!list)
 		return -ENOMEM;
-	r = commit_list(l, list, n);
+	r = put_list(l, list, n);
+	for (size_t k = 0; k < n; k++)
+		seq = COW_MAX(seq, atomic_load(&list[k]->put_seq));
+	if (durable && cow_store_commit_names(l->s, seq) < 0) {
+		r = -EIO;
+		poison_all(list, n, r);
+	}
 	for (size_t k = 0; k < n; k++)
 		cow_inode_put(list[k]);
 	free(list);
 	return r;
+}
+
+cow_errno cow_live_put_dirty(struct cow_live *l)
+{
+	return put_dirty(l, false);
+}
+
+cow_errno cow_live_commit(struct cow_live *l)
+{
+	return put_dirty(l, true);
 }
 
 cow_errno cow_file_sync(struct cow_inode *i, bool datasync)

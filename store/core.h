@@ -206,12 +206,15 @@ struct cow_inode {
 	struct cow_source *sources; /* [0] is COW_SRC_FIRST */
 	uint16_t head_src;          /* 0 = none yet */
 	uint64_t head_epoch; /* that head_src belongs to; while DIRTY_DATA its extent is pinned */
-	uint32_t own_run;
+	_Atomic uint32_t own_run; /* changes under map */
 	bool promised; /* space was allocated beforehand: its writes are not refused; map */
 
 	_Atomic uint32_t opens;
 	_Atomic bool poisoned;
-	_Atomic uint64_t wait_seal; /* commits wait until this seal is done */
+	_Atomic uint64_t wait_seal; /* commits wait until this seal is done; 0 = for none */
+	/* Of its records that were put and are not synced: durable when store.synced_seq is there.
+	 * Changes under commit. */
+	_Atomic uint64_t put_seq;
 	/* Room it took in the gating `taken_in` of room.gatings; a race forgets a little. */
 	_Atomic uint64_t taken;
 	_Atomic uint32_t taken_in;
@@ -344,10 +347,15 @@ struct cow_work {
 };
 /* Take everything dirty (`times`: those too); holds freeze and map. */
 void cow_work_collect(struct cow_inode *i, bool times, struct cow_work *ret);
-/* Sync the data and give up the pin. */
-cow_errno cow_work_sync_data(struct cow_inode *i, struct cow_work *w);
-void cow_work_release(struct cow_work *w);     /* the data must have been synced or be NULL */
-cow_errno cow_live_commit(struct cow_live *l); /* every dirty inode once */
+/* Sync the data, give up the pin, and put the batch: durable with the next sync of the map, which
+ * an fsync of the inode asks for until then. Holds commit. */
+cow_errno cow_work_put(struct cow_inode *i, struct cow_work *w);
+void cow_work_release(struct cow_work *w); /* the data must have been synced or be NULL */
+/* Every dirty inode once. _put_dirty leaves the sync of the map to the caller. */
+cow_errno cow_live_commit(struct cow_live *l);
+cow_errno cow_live_put_dirty(struct cow_live *l);
+/* Those that commits of transactions wait for (WAL) to the front; how many they are. */
+size_t cow_inodes_urgent_first(struct cow_inode **list, size_t n);
 
 /* --- seal.c --- */
 /* Close the head epoch: *ret is a point that shows the branch as it is now. */

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* seal: closing the head epoch of a live branch (DESIGN 4.5, steps 2 to 4).
  *
- *   a. commit every dirty file, twice: what is left for the pause is little
- *   b. make the next epoch's number durable, so that names and files of it may be committed early
+ *   a. sync the data of every dirty file and put its records, twice: what is left is little
+ *   b. make the next epoch's number durable (and with it what (a) put), so that names and files of
+ *      it may be committed early
  *   c. freeze; encode what is still dirty for the old epoch; move the head; thaw
- *   d. sync the data of (c), then its records and every name, in one batch
+ *   d. of each file of (c), WAL first: sync the data, put the records
+ *   e. sync the map, once for all of them and every name
  *
- * Until (d) is durable, commits of the files of (c) wait. A power cut between (b) and (d) leaves a
- * closed epoch that lacks only what nobody was told to be durable. Only a seal that returned 0 is
- * ever given a name or a child. */
+ * Until its records are put (d), a commit of a file of (c) waits: its records of the new epoch tell
+ * of the old one's blocks. From then on it may be durable before (e) is: the map keeps the order.
+ * So a transaction waits for the rest of its own WAL file, not for relations. A power cut between
+ * (b) and (e) leaves a closed epoch that lacks only what nobody was told to be durable. Only a seal
+ * that returned 0 is ever given a name or a child. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +24,17 @@
 struct sealing {
 	size_t n;
 	struct cow_inode **inodes; /* references */
-	struct cow_work *work;     /* of each; batches are in `batch` */
-	struct cow_batch batch;
+	struct cow_work *work;     /* of each */
 };
 
 static void sealing_release(struct sealing *s)
 {
-	for (size_t k = 0; k < s->n; k++)
+	for (size_t k = 0; k < s->n; k++) {
+		cow_work_release(&s->work[k]);
 		cow_inode_put(s->inodes[k]);
+	}
 	free(s->inodes);
 	free(s->work);
-	cow_batch_release(&s->batch);
 }
 
 static cow_errno open_next_epoch(struct cow_live *l)
@@ -61,6 +65,7 @@ static cow_errno collect_all(struct cow_live *l, struct sealing *out)
 		return -ENOMEM;
 	TAILQ_FOREACH (i, &l->dirty, dirty_entry)
 		out->inodes[out->n++] = cow_inode_ref(i);
+	cow_inodes_urgent_first(out->inodes, out->n);
 	return 0;
 }
 
@@ -74,8 +79,6 @@ static void switch_head(struct cow_live *l, struct sealing *out)
 		WITH_LOCK(&i->map);
 
 		cow_work_collect(i, true, &out->work[k]);
-		cow_batch_append(&out->batch, &out->work[k].batch);
-		cow_batch_release(&out->work[k].batch);
 		if (i->head_src)
 			cow_extent_seal(l->s->extents, i->sources[i->head_src - COW_SRC_FIRST].x);
 		atomic_store(&i->wait_seal, l->seal_begun);
@@ -84,19 +87,40 @@ static void switch_head(struct cow_live *l, struct sealing *out)
 	l->head_written = false;
 }
 
+/* Its commits need not wait any longer, whatever became of it. */
+static void let_go(struct cow_live *l, struct cow_inode *i)
+{
+	pthread_mutex_lock(&l->seal_wait);
+	atomic_store(&i->wait_seal, 0);
+	pthread_cond_broadcast(&l->seal_cond);
+	pthread_mutex_unlock(&l->seal_wait);
+}
+
+/* Nothing more of a poisoned file becomes the map's: it is recovered from what was before. */
+static void give_up(struct cow_inode *i, struct cow_work *w)
+{
+	if (w->data)
+		cow_extent_unpin(i->live->s->extents, TAKE_PTR(w->data));
+	cow_work_release(w);
+}
+
 /* Also waits for commits that took work before the freeze: their records belong to the old epoch.
  */
-static cow_errno sync_all(struct cow_live *l, struct sealing *s)
+static cow_errno put_all(struct cow_live *l, struct sealing *s)
 {
 	cow_errno r = 0, one;
 
 	for (size_t k = 0; k < s->n; k++) {
-		WITH_LOCK(&s->inodes[k]->commit);
-		one = cow_work_sync_data(s->inodes[k], &s->work[k]);
-		if (one < 0)
-			cow_inode_poison(s->inodes[k], one);
-		if (s->inodes[k]->poisoned && r == 0)
-			r = one < 0 ? one : -EIO;
+		struct cow_inode *i = s->inodes[k];
+		WITH_LOCK(&i->commit);
+
+		one = i->poisoned ? -EIO : cow_work_put(i, &s->work[k]);
+		if (one < 0) {
+			cow_inode_poison(i, one);
+			give_up(i, &s->work[k]);
+		}
+		r = r < 0 ? r : one;
+		let_go(l, i);
 	}
 	return r;
 }
@@ -114,6 +138,21 @@ static cow_errno freeze_and_switch(struct cow_live *l, struct sealing *out)
 	return r;
 }
 
+static cow_errno sync_map(struct cow_live *l, struct sealing *s)
+{
+	const struct cow_batch none = {0};
+	cow_errno r = 0;
+
+	/* An ephemeral branch synced nothing so far; a point of it is as durable as any other. */
+	if (l->ephemeral && syncfs(l->s->dirfd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = cow_store_commit(l->s, &none);
+	for (size_t k = 0; r < 0 && k < s->n; k++)
+		cow_inode_poison(s->inodes[k], r);
+	return r;
+}
+
 static cow_errno close_epoch(struct cow_live *l)
 {
 	CLEANUP(sealing_release) struct sealing s = {0};
@@ -121,15 +160,9 @@ static cow_errno close_epoch(struct cow_live *l)
 
 	if (r < 0)
 		return r;
-	r = sync_all(l, &s);
-	/* An ephemeral branch synced nothing so far; a point of it is as durable as any other. */
-	if (r == 0 && l->ephemeral && syncfs(l->s->dirfd) < 0)
-		r = -errno;
+	r = put_all(l, &s);
 	if (r == 0)
-		r = cow_store_commit(l->s, &s.batch);
-	if (r < 0)
-		for (size_t k = 0; k < s.n; k++)
-			cow_inode_poison(s.inodes[k], r);
+		r = sync_map(l, &s);
 	pthread_mutex_lock(&l->seal_wait);
 	l->seal_done = l->seal_begun;
 	pthread_cond_broadcast(&l->seal_cond);
@@ -180,7 +213,7 @@ cow_errno cow_live_seal(struct cow_live *l, struct cow_point *ret, struct cow_er
 		return cow_hint(e, -ENOSPC,
 				"Delete branches or snapshots, or free space beside the store.");
 	}
-	if ((r = cow_live_commit(l)) < 0 || (r = cow_live_commit(l)) < 0 ||
+	if ((r = cow_live_put_dirty(l)) < 0 || (r = cow_live_put_dirty(l)) < 0 ||
 	    (r = open_next_epoch(l)) < 0 || (r = close_epoch(l)) < 0)
 		return cow_fail(e, r, "cannot close the epoch: %s", strerror(-r));
 	*ret = (struct cow_point){l->chain[0].lineage, cow_head(l) - 1};

@@ -119,7 +119,8 @@ static bool only_bytes(struct cow_inode *i)
 
 	return !(i->dirty & (COW_DIRTY_META | COW_DIRTY_MAP)) && !i->committing &&
 	       atomic_load(&i->wait_seal) <= l->seal_done &&
-	       atomic_load(&l->name_seq) <= atomic_load(&l->s->synced_seq);
+	       COW_MAX(atomic_load(&l->name_seq), atomic_load(&i->put_seq)) <=
+		   atomic_load(&l->s->synced_seq);
 }
 
 static enum cow_room_use use_of(unsigned flags)
