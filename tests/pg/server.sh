@@ -149,6 +149,17 @@ for k in "${starts[@]}"; do wait "$k" || fail "a start beside others failed: $(c
 same "$(pgrep -fc -- "^$PGBIN/postgres -D $M/seeded " || true)" 1 "servers of one branch"
 same "$(ask seeded 'select count(*) from seeded')" 3 "rows after many starts"
 
+note "a point of a running server asks for a checkpoint where tablespaces changed, and else for none"
+checkpoint() { ask seeded "select checkpoint_lsn from pg_control_checkpoint()"; }
+touch "$T/now"
+touch -r "$T/now" "$M"/seeded/{PG_VERSION,pg_tblspc} # as initdb leaves them in a young cluster
+was=$(checkpoint)
+cowfs branch create young --parent seeded >&2
+same "$(checkpoint)" "$was" "the last checkpoint after a branch was made"
+touch "$M/seeded/pg_tblspc"
+cowfs branch create settled --parent seeded >&2
+differ "$(checkpoint)" "$was" "the last checkpoint after tablespaces changed"
+
 note "an empty branch says what it lacks"
 cowfs branch create hollow --empty >&2
 exits 3 cowfs start hollow
