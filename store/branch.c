@@ -187,14 +187,14 @@ cow_errno cow_branch_must_be_free(struct cow_store *s, const char *name, struct 
 	return r;
 }
 
-static cow_errno default_name(struct cow_store *s, char out[COW_BRANCH_MAX + 1],
-			      struct cow_error *e)
+cow_errno cow_branch_default(struct cow_store *s, char ret[COW_BRANCH_MAX + 1], struct cow_error *e)
 {
 	uint64_t id;
 	cow_errno r = cow_meta_get(s, "default", &id);
 
+	ret[0] = '\0';
 	if (r == 0)
-		r = cow_branch_by_id(s, id, out);
+		r = cow_branch_by_id(s, id, ret);
 	if (r < 0) {
 		cow_fail(e, r, "there is no default branch");
 		cow_hint(e, r,
@@ -215,7 +215,7 @@ static cow_errno choose_point(struct cow_store *s, const struct cow_branch_creat
 	*ret = (struct cow_point){0};
 	if (how->empty)
 		return 0;
-	if (!how->parent && (r = default_name(s, name, e)) < 0)
+	if (!how->parent && (r = cow_branch_default(s, name, e)) < 0)
 		return r;
 	r = cow_ref_resolve(s, how->parent ? how->parent : name, NULL, &ref, e);
 	if (r < 0)
@@ -242,7 +242,10 @@ static cow_errno publish(struct cow_store *s, const char *name, const struct cow
 	cow_branch_put(&batch, name, b);
 	if (r == 0)
 		r = cow_store_commit(s, &batch);
-	return r < 0 ? cow_fail(e, r, "cannot write branch %s: %s", name, strerror(-r)) : 0;
+	if (r < 0)
+		return cow_fail(e, r, "cannot write branch %s: %s", name, strerror(-r));
+	cow_branch_named(s, b->id, name);
+	return 0;
 }
 
 static cow_errno create(struct cow_store *s, const struct cow_branch_create *how,

@@ -51,6 +51,12 @@ cow_errno cow_branch_name_check(const char *name, struct cow_error *e);
 cow_errno cow_branch_get(struct cow_store *s, const char *name, struct cow_branch_info *ret,
 			 struct cow_error *e);
 
+uint64_t cow_branch_count(struct cow_store *s);
+
+/* The name of the default branch. -ENOENT with a hint: there is none. */
+cow_errno cow_branch_default(struct cow_store *s, char ret[COW_BRANCH_MAX + 1],
+			     struct cow_error *e);
+
 /* Every branch in name order. `each` gets a borrowed value; a non-zero answer stops and is
  * returned. */
 cow_errno cow_branch_each(struct cow_store *s,

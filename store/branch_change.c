@@ -76,7 +76,7 @@ struct reset {
 /* The old contents under another name, in the same batch. */
 static cow_errno preserve(struct cow_store *s, const struct reset *how,
 			  const struct cow_branch_rec *old, struct cow_batch *batch,
-			  struct cow_error *e)
+			  uint64_t *ret_id, struct cow_error *e)
 {
 	struct cow_branch_rec kept = *old;
 	cow_errno r = cow_branch_must_be_free(s, how->preserve_under, e);
@@ -90,6 +90,7 @@ static cow_errno preserve(struct cow_store *s, const struct reset *how,
 	    (r = cow_id_next(s, COW_ID_INCARNATION, &kept.incarnation)) < 0)
 		return r;
 	cow_branch_put(batch, how->preserve_under, &kept);
+	*ret_id = kept.id;
 	return 0;
 }
 
@@ -97,9 +98,10 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 			 const struct cow_branch_rec *old, struct cow_error *e)
 {
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
+	uint64_t kept_id = 0;
 	cow_errno r = 0;
 
-	if (how->preserve_under && ((r = preserve(s, how, old, &batch, e)) < 0 ||
+	if (how->preserve_under && ((r = preserve(s, how, old, &batch, &kept_id, e)) < 0 ||
 				    (r = cow_branch_keep_written(s, old->incarnation)) < 0))
 		return r;
 	cow_branch_put(&batch, how->name, b);
@@ -107,7 +109,9 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 	if (r < 0)
 		return cow_fail(e, r, "cannot write branch %s: %s", how->name, strerror(-r));
 	cow_branch_retire(s, old->incarnation);
-	if (!how->preserve_under)
+	if (how->preserve_under)
+		cow_branch_named(s, kept_id, how->preserve_under);
+	else
 		cow_background_gc(s, old->lineage);
 	return 0;
 }
@@ -350,6 +354,7 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 	if ((!running && (r = cow_branch_keep_written(s, old)) < 0) ||
 	    (r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	cow_branch_named(s, b.id, to);
 	if (!running)
 		cow_branch_retire(s, old);
 	return 0;

@@ -77,29 +77,22 @@ void cow_branch_info_release(struct cow_branch_info *b)
 	b->settings = NULL;
 }
 
-/* What an id was named, for all branches at once, so that a list costs one scan. */
 struct names {
-	struct {
-		uint64_t id;
-		char *name;
-	} * at;
+	char **at;
 	size_t n, cap;
 };
 
 static void names_release(struct names *n)
 {
 	for (size_t k = 0; k < n->n; k++)
-		free(n->at[k].name);
+		free(n->at[k]);
 	free(n->at);
 }
 
 static int add_name(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
 {
-	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 	struct names *n = arg;
 
-	if (cow_branch_decode(val, vlen, &b) < 0)
-		return 0; /* verify names it */
 	if (n->n == n->cap) {
 		size_t cap = n->cap ? 2 * n->cap : 64;
 		void *more = realloc(n->at, cap * sizeof(*n->at));
@@ -109,9 +102,8 @@ static int add_name(const uint8_t *key, size_t klen, const uint8_t *val, size_t 
 		n->at = more;
 		n->cap = cap;
 	}
-	n->at[n->n].id = b.id;
-	n->at[n->n].name = strndup((const char *)key + 1, klen - 1);
-	return n->at[n->n++].name ? 0 : -ENOMEM;
+	n->at[n->n] = strndup((const char *)key + 1, klen - 1);
+	return n->at[n->n++] ? 0 : -ENOMEM;
 }
 
 static cow_errno all_names(struct cow_store *s, struct names *ret)
@@ -119,14 +111,6 @@ static cow_errno all_names(struct cow_store *s, struct names *ret)
 	struct cow_key k = cow_key_type('B');
 
 	return s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, add_name, ret);
-}
-
-static const char *name_of(const struct names *n, uint64_t id)
-{
-	for (size_t k = 0; id && k < n->n; k++)
-		if (n->at[k].id == id)
-			return n->at[k].name;
-	return "";
 }
 
 /* Poisoned files of the lineage are on record. */
@@ -158,8 +142,8 @@ static uint32_t count_forks(struct cow_store *s, uint64_t lineage)
 	return n;
 }
 
-static void fill(struct cow_store *s, const char *name, struct cow_branch_rec *b,
-		 const struct names *names, uint64_t def, struct cow_branch_info *out)
+static void fill(struct cow_store *s, const char *name, struct cow_branch_rec *b, uint64_t def,
+		 struct cow_branch_info *out)
 {
 	*out = (struct cow_branch_info){
 	    .id = b->id,
@@ -178,23 +162,21 @@ static void fill(struct cow_store *s, const char *name, struct cow_branch_rec *b
 	    .settings = TAKE_PTR(b->settings),
 	};
 	memcpy(out->name, name, strnlen(name, COW_BRANCH_MAX));
-	memcpy(out->parent, name_of(names, b->parent_id),
-	       strnlen(name_of(names, b->parent_id), COW_BRANCH_MAX));
+	cow_branch_by_id(s, b->parent_id, out->parent);
 }
 
 cow_errno cow_branch_get(struct cow_store *s, const char *name, struct cow_branch_info *ret,
 			 struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
-	CLEANUP(names_release) struct names names = {0};
 	uint64_t def;
 	cow_errno r;
 
 	if ((r = cow_branch_read(s, name, &b, e)) < 0)
 		return r;
-	if ((r = all_names(s, &names)) < 0 || (r = cow_meta_get(s, "default", &def)) < 0)
+	if ((r = cow_meta_get(s, "default", &def)) < 0)
 		return cow_fail(e, r, "the map is damaged");
-	fill(s, name, &b, &names, def, ret);
+	fill(s, name, &b, def, ret);
 	return 0;
 }
 
@@ -211,9 +193,9 @@ cow_errno cow_branch_each(struct cow_store *s,
 		CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
 		struct cow_branch_info info;
 
-		if (cow_branch_read(s, names.at[k].name, &b, NULL) < 0)
+		if (cow_branch_read(s, names.at[k], &b, NULL) < 0)
 			continue; /* deleted since */
-		fill(s, names.at[k].name, &b, &names, def, &info);
+		fill(s, names.at[k], &b, def, &info);
 		r = each(&info, arg);
 		cow_branch_info_release(&info);
 	}
@@ -260,13 +242,10 @@ static int by_deletion(const void *a, const void *b)
 cow_errno cow_deleted_each(struct cow_store *s,
 			   int (*each)(const struct cow_deleted_info *d, void *arg), void *arg)
 {
-	CLEANUP(names_release) struct names names = {0};
 	CLEANUP(deleted_release) struct deleted all = {0};
 	struct cow_key k = cow_key_type('D');
-	int r = all_names(s, &names);
+	int r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, add_deleted, &all);
 
-	if (r == 0)
-		r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, add_deleted, &all);
 	if (r == 0 && all.n)
 		qsort(all.at, all.n, sizeof(*all.at), by_deletion);
 	for (size_t n = 0; r == 0 && n < all.n; n++) {
@@ -274,7 +253,7 @@ cow_errno cow_deleted_each(struct cow_store *s,
 		struct cow_deleted_info info = {.deleted_ns = d->deleted_ns,
 						.until_ns = d->until_ns};
 
-		fill(s, d->name, &d->branch, &names, 0, &info.b);
+		fill(s, d->name, &d->branch, 0, &info.b);
 		r = each(&info, arg);
 		cow_branch_info_release(&info.b);
 	}

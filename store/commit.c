@@ -142,8 +142,8 @@ static cow_errno finish(struct cow_inode *i, struct cow_work *w)
 		r = r < 0 ? r : cow_store_commit(l->s, &w->batch);
 	}
 	if (r == 0 && !l->ephemeral)
-		r = cow_store_commit_names(l->s, COW_MAX(atomic_load(&l->name_seq),
-							 atomic_load(&i->put_seq)));
+		r = cow_store_commit_names(
+		    l->s, COW_MAX(atomic_load(&l->name_seq), atomic_load(&i->put_seq)));
 	return r;
 }
 

@@ -9,8 +9,8 @@
  *   inode.own        the block lock: first writes into blocks that the head does not own
  *   inode.commit     one commit of a file at a time; several in ascending inode number
  *   inode.map        attributes and block map in memory; never held during I/O on extent files
- *   live.table, live.dirty_lock, store.lives_lock, store.ids, store.touched_lock and the lock of
- *   a cow_touched   leaves */
+ *   live.table, live.dirty_lock, store.lives_lock, store.ids, store.touched_lock and the locks of
+ *   a cow_touched and of branch_names   leaves */
 #pragma once
 #include <pthread.h>
 #include <stdatomic.h>
@@ -30,6 +30,17 @@
 
 struct cow_point {
 	uint64_t lineage, epoch;
+};
+
+/* branch_names.c: ascending by id */
+struct cow_branch_names {
+	pthread_mutex_t lock; /* a leaf */
+	size_t n, cap;
+	struct {
+		uint64_t id;
+		char *name;
+	} * at;
+	bool incomplete; /* memory ran out once: what is not here may be in the map */
 };
 
 struct cow_summer;  /* summer.c */
@@ -55,6 +66,8 @@ struct cow_store {
 
 	pthread_mutex_t touched_lock;
 	LIST_HEAD(, cow_touched) touched[COW_TOUCHED_LISTS]; /* by lineage */
+
+	struct cow_branch_names branch_names;
 
 	pthread_mutex_t ids; /* the counters of ids.c */
 	struct {
@@ -402,7 +415,14 @@ cow_errno cow_ref_resolve(struct cow_store *s, const char *text, const char *sel
 			  struct cow_ref *ret, struct cow_error *e);
 cow_errno cow_branch_read(struct cow_store *s, const char *name, struct cow_branch_rec *ret,
 			  struct cow_error *e);
+
+/* --- branch_names.c --- */
+/* Its present name. -ENOENT: no branch has the id; ret_name is "" after any error. */
 cow_errno cow_branch_by_id(struct cow_store *s, uint64_t id, char ret_name[COW_BRANCH_MAX + 1]);
+/* Said by every operation after the commit that named a branch, or (NULL) deleted it. */
+void cow_branch_named(struct cow_store *s, uint64_t id, const char *name);
+cow_errno cow_branch_names_load(struct cow_store *s);
+void cow_branch_names_free(struct cow_branch_names *n);
 
 /* --- reclaim.c --- */
 /* The marked lineages, or all. Takes admin for short times. */

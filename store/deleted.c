@@ -101,6 +101,7 @@ static cow_errno delete_branch(struct cow_store *s, const char *name, int64_t un
 		cow_meta_put(&batch, "default", 0);
 	if ((r = cow_store_commit(s, &batch)) < 0)
 		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	cow_branch_named(s, b->id, NULL);
 	cow_branch_retire(s, b->incarnation);
 	if (!until_ns)
 		cow_background_gc(s, b->lineage);
@@ -168,7 +169,10 @@ static cow_errno undelete(struct cow_store *s, struct cow_deleted_rec *d, const 
 	if (def == 0 && d->flags & COW_DELETED_DEFAULT)
 		cow_meta_put(&batch, "default", d->branch.id);
 	r = cow_store_commit(s, &batch);
-	return r < 0 ? cow_fail(e, r, "cannot write: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return cow_fail(e, r, "cannot write: %s", strerror(-r));
+	cow_branch_named(s, d->branch.id, as);
+	return 0;
 }
 
 cow_errno cow_branch_undelete(struct cow_store *s, uint64_t id, const char *as,

@@ -25,38 +25,6 @@ cow_errno cow_branch_read(struct cow_store *s, const char *name, struct cow_bran
 	return r < 0 ? cow_fail(e, r, "the record of branch %s is damaged", name) : 0;
 }
 
-struct by_id {
-	uint64_t id;
-	char *name;
-	cow_errno r;
-};
-
-static int match_id(const uint8_t *key, size_t klen, const uint8_t *val, size_t vlen, void *arg)
-{
-	CLEANUP(cow_branch_release) struct cow_branch_rec b = {0};
-	struct by_id *want = arg;
-
-	if (klen > 1 + COW_BRANCH_MAX || cow_branch_decode(val, vlen, &b) < 0 || b.id != want->id)
-		return 0;
-	memcpy(want->name, key + 1, klen - 1);
-	want->name[klen - 1] = '\0';
-	want->r = 0;
-	return 1;
-}
-
-cow_errno cow_branch_by_id(struct cow_store *s, uint64_t id, char ret_name[COW_BRANCH_MAX + 1])
-{
-	struct cow_key k = cow_key_type('B');
-	struct by_id want = {id, ret_name, -ENOENT};
-	int r;
-
-	ret_name[0] = '\0';
-	if (id == 0)
-		return -ENOENT;
-	r = s->kv->ops->scan(s->kv, k.b, k.len, NULL, 0, match_id, &want);
-	return r < 0 ? r : want.r;
-}
-
 /* A time of a snapshot that was printed (microseconds) and is given back names that snapshot. */
 #define SHOWN_NS 1000
 

@@ -183,6 +183,7 @@ static struct cow_store *store_new(const char *path, const struct cow_store_opti
 	pthread_mutex_init(&s->admin, NULL);
 	pthread_mutex_init(&s->lives_lock, NULL);
 	pthread_mutex_init(&s->ids, NULL);
+	pthread_mutex_init(&s->branch_names.lock, NULL);
 	pthread_mutex_init(&s->touched_lock, NULL);
 	pthread_mutex_init(&s->worker_lock, NULL);
 	pthread_cond_init(&s->worker_wake, NULL);
@@ -213,6 +214,7 @@ static void store_free(struct cow_store *s)
 		close(s->lock_fd);
 	if (s->dirfd >= 0)
 		close(s->dirfd);
+	cow_branch_names_free(&s->branch_names);
 	free(s->gc_marks);
 	free(s->path);
 	free(s);
@@ -242,7 +244,7 @@ static cow_errno assemble(struct cow_store *s, struct cow_kv *kv, struct cow_err
 	snprintf(map, sizeof(map), "%s/map", s->path);
 	if (!kv && (r = cow_kv_rocks_open(map, false, &s->kv, e)) < 0)
 		return r;
-	if ((r = cow_ids_load(s)) < 0)
+	if ((r = cow_ids_load(s)) < 0 || (r = cow_branch_names_load(s)) < 0)
 		return cow_fail(e, r, "the map of %s is damaged", s->path);
 
 	/* Extent files: where the blocks are. */
@@ -353,7 +355,7 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 
 	s->kv->ops->memory(s->kv, &map);
 	*ret = (struct cow_store_stat){
-	    .branches = count(s, 'B'),
+	    .branches = cow_branch_count(s),
 	    .deleted = count(s, 'D'),
 	    .snapshots = count(s, 'S'),
 	    .lineages = count(s, 'L'),
@@ -377,6 +379,14 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 void cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce)
 {
 	cow_room_holdback(&s->room, bytes, scarce);
+}
+
+bool cow_store_writes_wait(struct cow_store *s)
+{
+	struct cow_room_stat room;
+
+	cow_room_stat(&s->room, &room);
+	return room.waiting > 0;
 }
 
 enum cow_gate cow_store_gate(struct cow_store *s)

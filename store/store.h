@@ -86,7 +86,10 @@ struct cow_store_stat {
 	bool recovered;  /* this open ran the recovery step */
 };
 
+/* Goes through the map: for people. */
 void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret);
+/* stat.room.waiting, at once. */
+bool cow_store_writes_wait(struct cow_store *s);
 
 /* --- room, for whoever has a cache above the store and holds writes back (COW_WRITE_NOWAIT) --- */
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "store/branch.h"
+#include "tools/daemon/branch_port.h"
 
 cow_errno branch_edit_text(void *arg, const char *was, char **ret, struct cow_error *e)
 {
@@ -16,6 +17,8 @@ cow_errno branch_edit_text(void *arg, const char *was, char **ret, struct cow_er
 		return cow_fail(e, -EIO, "the settings of the branch are not a JSON object");
 	}
 	r = how->change(how->arg, settings, e);
+	if (r == 0)
+		branch_port_note(settings);
 	*ret = r == 0 ? json_dumps(settings, JSON_COMPACT) : NULL;
 	json_decref(settings);
 	return r == 0 && !*ret ? cow_fail(e, -ENOMEM, "no memory for settings") : r;

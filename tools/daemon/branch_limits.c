@@ -89,16 +89,15 @@ static cow_errno hint(struct engine *g, const char *key, struct cow_error *e)
 cow_errno branch_limits_check(struct engine *g, const struct branch_limits *l, struct cow_error *e)
 {
 	char have[32], may[32];
-	struct cow_store_stat st;
 	uint64_t bytes = 0;
 
 	if (l->max_branches) {
-		cow_store_stat(g->store, &st);
-		if (st.branches >= l->max_branches) {
+		uint64_t n = cow_branch_count(g->store);
+
+		if (n >= l->max_branches) {
 			cow_fail(e, -EDQUOT,
 				 "the store has %llu branches, and may have no more than %llu",
-				 (unsigned long long)st.branches,
-				 (unsigned long long)l->max_branches);
+				 (unsigned long long)n, (unsigned long long)l->max_branches);
 			return hint(g, "max_branches", e);
 		}
 	}

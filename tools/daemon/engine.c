@@ -82,13 +82,11 @@ bool engine_mountpoint(struct engine *g, char *buf, size_t size)
 
 static void push_branch(struct engine *g, const char *branch)
 {
-	struct cow_store_stat st;
 	struct cow_mount *m;
 	cow_errno r;
 
-	cow_store_stat(g->store, &st);
 	/* Pages that wait for room cannot be pushed, and the point will be refused. */
-	if (st.room.waiting || cow_branch_open_writers(g->store, branch) == 0)
+	if (cow_store_writes_wait(g->store) || cow_branch_open_writers(g->store, branch) == 0)
 		return;
 	m = engine_mount_hold(g);
 	if (!m)
@@ -100,20 +98,13 @@ static void push_branch(struct engine *g, const char *branch)
 			     branch, strerror(-r));
 }
 
-static int take_default(const struct cow_branch_info *b, void *arg)
-{
-	if (b->is_default)
-		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
-	return b->is_default;
-}
-
 /* The branch whose present state `reference` means; false = a past point, or only the store knows.
  */
 static bool head_of(struct engine *g, const char *reference, char *ret)
 {
 	ret[0] = '\0';
 	if (!reference)
-		cow_branch_each(g->store, take_default, ret);
+		cow_branch_default(g->store, ret, NULL);
 	else if (!strchr(reference, '@') && reference[0] != '^')
 		snprintf(ret, COW_BRANCH_MAX + 1, "%s", reference);
 	return ret[0] != '\0';

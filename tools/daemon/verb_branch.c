@@ -12,6 +12,7 @@
 #include "tools/daemon/branch_edit.h"
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
+#include "tools/daemon/branch_port.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
@@ -37,13 +38,6 @@ static cow_errno answer_branch(struct engine *g, const char *name, json_t **ret,
 	return branch_json_get(g, name, false, ret, e);
 }
 
-static int find_default(const struct cow_branch_info *b, void *arg)
-{
-	if (b->is_default)
-		snprintf(arg, COW_BRANCH_MAX + 1, "%s", b->name);
-	return 0;
-}
-
 /* A new branch has no parent yet, so ^parent means that of the branch it would be made from. */
 static cow_errno resolve_parent(struct engine *g, const char *reference, char *buf, size_t size,
 				const char **ret, struct cow_error *e)
@@ -56,8 +50,9 @@ static cow_errno resolve_parent(struct engine *g, const char *reference, char *b
 	*ret = reference;
 	if (!reference || strncmp(reference, word, strlen(word)) != 0)
 		return 0;
-	cow_branch_each(g->store, find_default, start);
-	r = cow_branch_get(g->store, start, &b, e);
+	r = cow_branch_default(g->store, start, e);
+	if (r == 0)
+		r = cow_branch_get(g->store, start, &b, e);
 	if (r < 0)
 		return r;
 	if (b.parent[0])
@@ -117,6 +112,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0 && how.empty && how.parent)
 		r = cow_fail(e, -EINVAL, "an empty branch has no parent");
 	json_object_del(settings, "quota_bytes"); /* the store's own */
+	branch_port_note(settings);
 	if (r == 0)
 		r = check_own(settings, e);
 	if (r == 0)
@@ -376,7 +372,7 @@ static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, str
 	r = private_refuse(g, name, args, "promote", e);
 	if (r < 0)
 		return r;
-	cow_branch_each(g->store, find_default, main_name);
+	cow_branch_default(g->store, main_name, NULL);
 	r = running_refuse(g, name, "promote", e);
 	if (r == 0 && main_name[0])
 		r = running_refuse(g, main_name, "exchange the contents of", e);

@@ -19,8 +19,8 @@
 /* Times in pg_control are whole seconds, those of files are finer, and the clock may be set. */
 #define DOUBT_S 2
 
-/* initdb writes PG_VERSION, once, after it made the directories: one that is no newer has never had a
- * tablespace in it. A young cluster would else look changed, and a checkpoint under load holds up
+/* initdb writes PG_VERSION, once, after it made the directories: one that is no newer has never had
+ * a tablespace in it. A young cluster would else look changed, and a checkpoint under load holds up
  * commits for longer than all the rest of making a branch. */
 static bool as_initdb_made_it(const struct pgbranch *b, const struct stat *dir)
 {
@@ -28,10 +28,9 @@ static bool as_initdb_made_it(const struct pgbranch *b, const struct stat *dir)
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/PG_VERSION", b->pgdata);
-	return stat(path, &st) == 0 &&
-	       (dir->st_mtim.tv_sec < st.st_mtim.tv_sec ||
-		(dir->st_mtim.tv_sec == st.st_mtim.tv_sec &&
-		 dir->st_mtim.tv_nsec <= st.st_mtim.tv_nsec));
+	return stat(path, &st) == 0 && (dir->st_mtim.tv_sec < st.st_mtim.tv_sec ||
+					(dir->st_mtim.tv_sec == st.st_mtim.tv_sec &&
+					 dir->st_mtim.tv_nsec <= st.st_mtim.tv_nsec));
 }
 
 static bool tablespaces_changed(const struct pgbranch *b)
