@@ -72,13 +72,15 @@ static int note_of_deleted(const struct cow_deleted_info *d, void *arg)
 	return 0;
 }
 
-/* A port that was noted meanwhile stays so: it is forgotten first, and read after. */
+/* A port that was noted meanwhile stays so: what is forgotten goes first, and only when all were
+ * taken. */
 static cow_errno read_all(struct engine *g)
 {
 	int r;
 
 	pthread_mutex_lock(&taken.lock);
-	memset(taken.used, 0, sizeof(taken.used));
+	if (taken.known)
+		memset(taken.used, 0, sizeof(taken.used));
 	pthread_mutex_unlock(&taken.lock);
 	r = cow_branch_each(g->store, note_of_branch, NULL);
 	if (r == 0)
