@@ -25,7 +25,17 @@ free_port() {
 	done
 	fail "no free port"
 }
-serve_answers() { [[ $("$COWFS" -o json branch list 2>/dev/null) =~ \"(suspended|stopped|idle|running)\" ]]; }
+# It has looked at the branches, each of which has a port then. Its own socket: the list of branches has states without it.
+serve_answers() {
+	python3 - "$COWFS_STORE/serve.sock" <<'PY' 2>/dev/null
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect(sys.argv[1])
+s.sendall(b'{"verb": "status", "args": {}}\n')
+sys.exit(not json.loads(s.makefile().readline())["result"]["branches"])
+PY
+}
 serve_stop() {
 	[[ -n ${serve:-} ]] || return 0
 	kill "$serve" 2>/dev/null || true
