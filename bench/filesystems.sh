@@ -162,7 +162,11 @@ branch_drop() {
 	local dir
 	dir=$(branch_data "$1" "$2")
 	[[ -d $dir ]] || return 0
-	eval "$(branch_delete_how "$1" "$2")" >/dev/null
+	# What cowfs would keep for a day after a deletion fills the device here, as on no other subject.
+	case $1 in
+	cowfs*) "$COWFS" --store "$STORE" -q branch delete "$2" --yes --now >/dev/null ;;
+	*) eval "$(branch_delete_how "$1" "$2")" >/dev/null ;;
+	esac
 	rm -rf "$WORK/$1/snap.$2".* 2>/dev/null
 	for dir in "$WORK/btrfs/snap.$2".*; do
 		[[ $1 != btrfs || ! -d $dir ]] || btrfs -q subvolume delete "$dir"
