@@ -99,7 +99,7 @@ top_functions() {
 }
 
 profile() {
-	local subject=$1 began said='' data file pid
+	local subject=$1 began said='' file pid
 	branch_make "$subject" profile
 	server_start "$subject" profile
 	"prepare_$workload"
@@ -122,5 +122,5 @@ profile() {
 	top_functions "$records/$subject.perf"
 }
 
-ROUNDS=1
+export ROUNDS=1
 rounds profile profile ${BENCH_SUBJECTS:-host cowfs}
