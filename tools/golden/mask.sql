@@ -125,11 +125,12 @@ DECLARE
 BEGIN
 	FOR k IN 1 .. length(template) LOOP
 		c := substr(template, k, 1);
-		IF c ~ '[0-9A-Za-z]' THEN
-			c := substr(with_these, at, 1);
+		IF strpos('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz', c) > 0 THEN
+			s := s || substr(with_these, at, 1);
 			at := at + 1;
+		ELSE
+			s := s || c;
 		END IF;
-		s := s || c;
 	END LOOP;
 	RETURN s || substr(with_these, at);
 END $$;
@@ -144,7 +145,7 @@ END $$;
 
 CREATE FUNCTION cowfs_mask.first_name(v text, most int, only_one boolean) RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-	names CONSTANT text[] := '{Ada,Alan,Alice,Amir,Ana,Anton,Aylin,Ben,Bianca,Boris,Carla,Cem,Chloe,Clara,Dana,David,Diego,Dora,Edgar,Elena,Elias,Emma,Erik,Eva,Fatima,Felix,Finn,Flora,Frida,Georg,Grace,Greta,Hana,Hugo,Ida,Igor,Ines,Ivan,Jana,Jonas,Julia,Kai,Karim,Karin,Lara,Leo,Lena,Lin,Luca,Lucy,Maja,Marco,Maria,Max,Mei,Mila,Nadia,Nils,Nina,Noah,Olga,Omar,Oskar,Paula,Petra,Pia,Rafael,Rosa,Ruth,Sami,Sara,Simon,Sofia,Stella,Sven,Tara,Theo,Tim,Tina,Umar,Vera,Viktor,Wanda,Yara,Yusuf,Zoe}';
+	names CONSTANT text[] := '{Ada,Alan,Alice,Amir,Ana,Anton,Aylin,Ben,Bianca,Boris,Carla,Cem,Chloe,Clara,Dana,David,Diego,Dora,Edgar,Elena,Elias,Emma,Erik,Eva,Fatima,Felix,Finn,Flora,Frida,Georg,Grace,Greta,Hana,Hugo,Ida,Igor,Ines,Ivan,Jana,Jonas,Julia,Kai,Karim,Karin,Lara,Leo,Lena,Lin,Luca,Lucy,Maja,Marco,Maria,Max,Mei,Mila,Nadia,Nils,Nina,Noah,Olga,Omar,Oskar,Paula,Petra,Pia,Rafael,Rosa,Ruth,Sami,Sara,Simon,Sofia,Stella,Sven,Tara,Theo,Tim,Tina,Umar,Vera,Viktor,Wanda,Yara,Yusuf,Zoe}'::text[];
 	h bigint := cowfs_mask.n('f' || v);
 BEGIN
 	IF v = '' THEN
@@ -158,7 +159,7 @@ END $$;
 
 CREATE FUNCTION cowfs_mask.last_name(v text, most int, only_one boolean) RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-	names CONSTANT text[] := '{Abbott,Adler,Ahmed,Albers,Almeida,Bach,Baker,Barros,Becker,Berg,Bianchi,Blum,Brandt,Braun,Brooks,Carter,Castro,Chen,Clark,Costa,Cruz,Dahl,Demir,Diaz,Dixon,Dubois,Eberle,Ellis,Engel,Fischer,Fontaine,Foster,Frank,Fuchs,Garcia,Gomez,Graf,Gray,Haas,Hansen,Hartmann,Hayes,Hoffmann,Horvat,Huber,Ivanov,Jansen,Jensen,Kaiser,Kaya,Keller,Khan,Klein,Koch,Kovac,Krause,Kumar,Lang,Larsen,Lopez,Maier,Marino,Martin,Mason,Meyer,Moreau,Morris,Neumann,Nguyen,Novak,Olsen,Ortiz,Palmer,Park,Pereira,Perez,Peters,Popov,Reed,Ricci,Richter,Rossi,Roth,Ruiz,Sanders,Santos,Schmid,Schulz,Silva,Singh,Sommer,Stein,Suzuki,Tanaka,Torres,Vargas,Vogel,Wagner,Walker,Weber,Winter,Wolf,Wong,Yilmaz,Ziegler,Zimmer}';
+	names CONSTANT text[] := '{Abbott,Adler,Ahmed,Albers,Almeida,Bach,Baker,Barros,Becker,Berg,Bianchi,Blum,Brandt,Braun,Brooks,Carter,Castro,Chen,Clark,Costa,Cruz,Dahl,Demir,Diaz,Dixon,Dubois,Eberle,Ellis,Engel,Fischer,Fontaine,Foster,Frank,Fuchs,Garcia,Gomez,Graf,Gray,Haas,Hansen,Hartmann,Hayes,Hoffmann,Horvat,Huber,Ivanov,Jansen,Jensen,Kaiser,Kaya,Keller,Khan,Klein,Koch,Kovac,Krause,Kumar,Lang,Larsen,Lopez,Maier,Marino,Martin,Mason,Meyer,Moreau,Morris,Neumann,Nguyen,Novak,Olsen,Ortiz,Palmer,Park,Pereira,Perez,Peters,Popov,Reed,Ricci,Richter,Rossi,Roth,Ruiz,Sanders,Santos,Schmid,Schulz,Silva,Singh,Sommer,Stein,Suzuki,Tanaka,Torres,Vargas,Vogel,Wagner,Walker,Weber,Winter,Wolf,Wong,Yilmaz,Ziegler,Zimmer}'::text[];
 	h bigint := cowfs_mask.n('l' || v);
 BEGIN
 	IF v = '' THEN
@@ -185,7 +186,7 @@ $$;
 
 CREATE FUNCTION cowfs_mask.city(v text, most int, only_one boolean) RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-	names CONSTANT text[] := '{Ashford,Bellmont,Brookhaven,Cedarville,Clearwater,Crestwood,Eastport,Fairview,Glenwood,Greenfield,Harborough,Hillcrest,Kingsbridge,Lakeside,Maplewood,Marlow,Milford,Northfield,Oakdale,Parkstone,Queensbury,Ridgeway,Riverton,Rosewood,Southgate,Springfield,Stonebridge,Sunnyvale,Westbrook,Wexham,Willowdale,Woodstock}';
+	names CONSTANT text[] := '{Ashford,Bellmont,Brookhaven,Cedarville,Clearwater,Crestwood,Eastport,Fairview,Glenwood,Greenfield,Harborough,Hillcrest,Kingsbridge,Lakeside,Maplewood,Marlow,Milford,Northfield,Oakdale,Parkstone,Queensbury,Ridgeway,Riverton,Rosewood,Southgate,Springfield,Stonebridge,Sunnyvale,Westbrook,Wexham,Willowdale,Woodstock}'::text[];
 BEGIN
 	IF v = '' THEN
 		RETURN v;
@@ -265,10 +266,11 @@ END $$;
 -- Words that mean nothing, as long as the original.
 CREATE FUNCTION cowfs_mask.text(v text) RETURNS text LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-	words CONSTANT text := 'lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat duis aute irure dolor in reprehenderit in voluptate velit esse cillum dolore eu fugiat nulla pariatur excepteur sint occaecat cupidatat non proident sunt in culpa qui officia deserunt mollit anim id est laborum ';
-	at int := (cowfs_mask.n('t' || v) % length(words))::int;
+	words CONSTANT text := 'lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore et dolore magna aliqua ut enim ad minim veniam quis nostrud exercitation ullamco laboris nisi ut aliquip ex ea commodo consequat duis aute irure dolor in reprehenderit in voluptate velit esse cillum dolore eu fugiat nulla pariatur excepteur sint occaecat cupidatat non proident sunt in culpa qui officia deserunt mollit anim id est laborum '; -- 438 characters
+	size CONSTANT int := length(v);
+	at CONSTANT int := cowfs_mask.n('t' || v) % 438;
 BEGIN
-	RETURN rpad(substr(words, at + 1, length(v)), length(v), words);
+	RETURN rpad(substr(words, at + 1, size), size, words);
 END $$;
 
 -- Days from -most to most, never none.
