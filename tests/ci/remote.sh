@@ -51,6 +51,19 @@ exits 3 away branch create seeded2 --seed "$T/here/none.sql"
 exits 3 cowfs branch get seeded2
 contains "$(cowfs branch create piped --seed - <"$T/here/seed it's.sql")" piped
 
+# So is a folder of migrations, and a list on stdin; the answer and the warning are those of the other side.
+mkdir "$T/here/db it's"
+touch "$T/here/db it's/"2024{0101,0202}_x.rb
+printf "create table schema_migrations (version varchar primary key);\ninsert into schema_migrations values ('20240101');\n" >"$T/here/rails.sql"
+away branch create image --seed "$T/here/rails.sql" >/dev/null
+exits 0 away branch create behind --parent image --migrations "$T/here/db it's" -o json
+contains "$err" "behind lacks 1 of 2 migrations (Rails, public.schema_migrations): 20240202"
+same "$(json migrations.missing <<<"$out")" '["20240202"]'
+same "$(ls "$T/here/db it's" | away branch create listed --parent image --migrations - -o json 2>/dev/null | json migrations.applied)" 1
+exits 2 away branch create both --migrations "$T/here/db it's" --seed "$T/here/rails.sql"
+exits 3 cowfs branch get both
+away branch delete --yes image behind listed >/dev/null
+
 # start and url name the server; psql runs there; its exit status comes back.
 url=$(away -o json start seeded | json connection_uri)
 contains "$url" @127.0.0.1:

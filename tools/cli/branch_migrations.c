@@ -2,6 +2,7 @@
 #include "tools/cli/branch_migrations.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,19 +119,34 @@ void branch_migrations(struct command_call *call, json_t *result)
 			why.hint[0] ? "\nhint: " : "", why.hint);
 }
 
-int branch_migrations_remote(struct command_call *call)
+/* A folder is of this side; anything else is said as it is. */
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return path && strcmp(path, "-") != 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int branch_create_remote(struct command_call *call)
 {
 	const char *path = command_option(call, "migrations");
+	const char *seed = command_option(call, "seed");
 	CLEANUP_FD int in = -1;
 	json_t *list = NULL;
 	const json_t *line;
-	struct stat st;
 	size_t k;
 	cow_errno r;
 
-	if (!path || strcmp(path, "-") == 0 || stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-		return remote_run(call);
-	if (command_option(call, "seed"))
+	if (!is_folder(path)) {
+		if (!seed || strcmp(seed, "-") == 0)
+			return remote_run(call);
+		in = open(seed, O_RDONLY | O_CLOEXEC);
+		if (in < 0)
+			return cow_fail(&call->error, -errno, "cannot read %s: %s", seed,
+					strerror(errno));
+		return remote_run_feeding(call, "seed", "seed", in);
+	}
+	if (seed)
 		return command_usage(call, "a folder of --migrations and --seed cannot both be "
 					   "sent to another host");
 	in = process_memory("migrations");

@@ -13,5 +13,6 @@ int branch_migrations_check(struct command_call *call);
  * was found. A line on stderr when it lacks any, or cannot be judged: never an error. */
 void branch_migrations(struct command_call *call, json_t *result);
 
-/* The same command there; a folder is one of this side. */
-int branch_migrations_remote(struct command_call *call);
+/* branch create on another host: a folder of migrations, and a file of --seed, are of this side;
+ * one of the two can be sent. */
+int branch_create_remote(struct command_call *call);

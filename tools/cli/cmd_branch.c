@@ -4,7 +4,6 @@
 #include "tools/cli/commands.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -267,19 +266,6 @@ static int create_run(struct command_call *call)
 	return r;
 }
 
-/* The SQL is a file of this side. */
-static int create_run_remote(struct command_call *call)
-{
-	const char *seed = command_option(call, "seed");
-	CLEANUP_FD int in = seed ? open(seed, O_RDONLY | O_CLOEXEC) : -1;
-
-	if (!seed || strcmp(seed, "-") == 0)
-		return branch_migrations_remote(call);
-	if (in < 0)
-		return cow_fail(&call->error, -errno, "cannot read %s: %s", seed, strerror(errno));
-	return remote_run_feeding(call, "seed", "seed", in);
-}
-
 static const struct command_option create_options[] = {
     {"parent", 'p', "P", "NAME, NAME@SNAPSHOT, NAME@TIME or ^parent (default: the default branch)"},
     {"from-pool", 0, "POOL", "take one that is made, and whose server runs; else make it now"},
@@ -333,7 +319,7 @@ const struct command cmd_branch_create = {
     .max_args = 1,
     .operands = "-",
     .run = create_run,
-    .run_remote = create_run_remote,
+    .run_remote = branch_create_remote,
 };
 
 /* --- list and get --- */
