@@ -38,6 +38,7 @@
 	X(options_set_compression)                                                                 \
 	X(options_set_create_if_missing)                                                           \
 	X(options_set_error_if_exists)                                                             \
+	X(options_set_info_log_level)                                                              \
 	X(options_set_keep_log_file_num)                                                           \
 	X(options_set_max_open_files)                                                              \
 	X(options_set_max_total_wal_size)                                                          \
@@ -102,6 +103,7 @@ cow_errno cow_rocks_load(struct cow_error *e);
 #define rocksdb_options_set_compression cow_rocks.p_options_set_compression
 #define rocksdb_options_set_create_if_missing cow_rocks.p_options_set_create_if_missing
 #define rocksdb_options_set_error_if_exists cow_rocks.p_options_set_error_if_exists
+#define rocksdb_options_set_info_log_level cow_rocks.p_options_set_info_log_level
 #define rocksdb_options_set_keep_log_file_num cow_rocks.p_options_set_keep_log_file_num
 #define rocksdb_options_set_max_open_files cow_rocks.p_options_set_max_open_files
 #define rocksdb_options_set_max_total_wal_size cow_rocks.p_options_set_max_total_wal_size
