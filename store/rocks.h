@@ -20,7 +20,6 @@
 	X(close)                                                                                   \
 	X(create_iterator)                                                                         \
 	X(filterpolicy_create_bloom_full)                                                          \
-	X(flush_wal)                                                                               \
 	X(free)                                                                                    \
 	X(get_options_from_string)                                                                 \
 	X(get_pinned)                                                                              \
@@ -84,7 +83,6 @@ cow_errno cow_rocks_load(struct cow_error *e);
 #define rocksdb_close cow_rocks.p_close
 #define rocksdb_create_iterator cow_rocks.p_create_iterator
 #define rocksdb_filterpolicy_create_bloom_full cow_rocks.p_filterpolicy_create_bloom_full
-#define rocksdb_flush_wal cow_rocks.p_flush_wal
 #define rocksdb_free cow_rocks.p_free
 #define rocksdb_get_options_from_string cow_rocks.p_get_options_from_string
 #define rocksdb_get_pinned cow_rocks.p_get_pinned
