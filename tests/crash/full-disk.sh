@@ -7,7 +7,7 @@
 # no acknowledged commit is lost, no server PANICs, every branch starts again; also when the daemon is killed while the disk
 # is full, when a write of the map finds no room, with --cache=writethrough and with --full-disk=fail.
 #
-#   tests/crash/full-disk.sh [--fs ext4|xfs|btrfs|both] [--rounds N] [--all]
+#   tests/crash/full-disk.sh [--fs ext4|xfs|both] [--rounds N] [--all]
 #
 # Default: ext4, one round of the first part. --all (COWFS_LONG: with both, and 3 rounds): write-through, fail and the map too.
 . "$(dirname "$0")/../lib/lib.sh"

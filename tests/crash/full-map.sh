@@ -5,7 +5,7 @@
 # and the log say what to do; after room was made and the store opened again all that was acknowledged is there, verify is
 # clean, and everything goes on.
 #
-#   tests/crash/full-map.sh [--fs ext4|xfs|btrfs]      default ext4
+#   tests/crash/full-map.sh [--fs ext4|xfs]      default ext4
 # timeout 300
 . "$(dirname "$0")/../lib/lib.sh"
 kind=ext4 mb=300
