@@ -59,6 +59,11 @@ contains "$(query b 'select 1' 2>&1 || true)" "cowfs start b"
 serve_stop
 serve_start --suspend-timeout 1s
 same "$(state_of b)" stopped
+# What a start by hand could not do is not what the next client gets.
+refused cowfs start b -c shared_buffers=99999GB
+contains "$err" "shared memory"
+same "$(query b 'select 1')" 1
+cowfs suspend b >&2
 cowfs start b -c work_mem=7MB >&2
 same "$(query b 'show work_mem')" 7MB
 cowfs suspend b >&2

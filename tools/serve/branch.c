@@ -302,8 +302,12 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 	} else if (!b->removed) {
 		b->reason = *e;
 		/* That the daemon is away is no fault of the branch. */
-		if (exitcode_of(r) != EXITCODE_UNREACHABLE && r != -EAGAIN)
+		if (exitcode_of(r) != EXITCODE_UNREACHABLE && r != -EAGAIN) {
 			b->failures++;
+			/* `cowfs start -c` that failed said so; the next client comes without. */
+			json_decref(b->settings);
+			b->settings = NULL;
+		}
 		cow_log_error("%s did not start (%u in a row): %s", b->name, b->failures, e->text);
 		serve_branch_event(b, b->failures >= FAILURES_MAX ? SERVE_GAVE_UP : SERVE_NO_START,
 				   NULL);
