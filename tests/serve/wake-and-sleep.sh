@@ -61,7 +61,7 @@ serve_start --suspend-timeout 1s
 same "$(state_of b)" stopped
 # What a start by hand could not do is not what the next client gets.
 refused cowfs start b -c shared_buffers=99999GB
-contains "$err" "shared memory"
+contains "$err" shared_buffers
 same "$(query b 'select 1')" 1
 cowfs suspend b >&2
 cowfs start b -c work_mem=7MB >&2
