@@ -60,23 +60,28 @@ fi
 cowfs branch set b --memory default --cpus any --profile default --unset shared_buffers >&2
 
 # --- asleep under clients that do nothing; an open transaction is something ---
-branch quiet --suspend-timeout 1s --suspend-idle-sessions yes
-branch held --suspend-timeout 1s --suspend-idle-sessions yes
+branch quiet --suspend-timeout 2s --suspend-idle-sessions yes
+branch held --suspend-timeout 2s --suspend-idle-sessions yes
 branch kept --suspend-timeout 1s
 for name in quiet held kept; do port_of "$name" >"$T/port.$name"; done
 PYTHONPATH=$TESTS/lib python3 - "$T" <<'PY'
 import subprocess, sys, time
 import pgwire
 def port(name): return int(open("%s/port.%s" % (sys.argv[1], name)).read())
-sessions = {name: pgwire.Session(port(name)) for name in ("quiet", "held", "kept")}
-for s in sessions.values():
-    assert s.query("select 1") == ["1"]
-sessions["held"].query("begin")
+sessions = {}
+def connect(name, *statements):
+    """Each has something to do before another server is started, which may take long."""
+    sessions[name] = pgwire.Session(port(name))
+    for text in statements:
+        sessions[name].query(text)
+connect("held", "begin")
+connect("kept")
+connect("quiet")
 # Statements keep it awake, as long as they come.
-for _ in range(6):
-    time.sleep(0.5)
+for _ in range(10):
     assert sessions["quiet"].query("select 2") == ["2"]
-time.sleep(4)
+    time.sleep(0.25)
+time.sleep(5)
 for name in ("held", "kept"):
     assert sessions[name].query("select 3") == ["3"], name
 try:
