@@ -25,7 +25,7 @@ same "$err" ""
 same "$(json migrations.missing <<<"$out")" "[]"
 same "$(json migrations.tool <<<"$out") $(json migrations.database <<<"$out") $(json migrations.table <<<"$out")" "Rails shop app.schema_migrations"
 same "$(json migrations.applied <<<"$out") $(json migrations.expected <<<"$out")" "2 2"
-same "$(cowfs -o json branch get one | json current_state)" ready
+same "$(cowfs -o json branch get one | json current_state)" stopped
 
 # 2. The image is behind: a warning with names and a remedy; the branch is there, and the exit status 0.
 touch "$T/migrate/20240303_orgs.rb" "$T/migrate/README.md"

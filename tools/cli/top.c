@@ -76,10 +76,9 @@ static void add_activity(struct top *t, struct command_call *call, json_t *row, 
 	cow_errno r = pgbranch_find(call, name, (struct pgbranch_port){0}, &b);
 
 	call->error = before;
-	if (r == 0 && b.state.running &&
-	    strcmp(json_string_value(json_object_get(row, "current_state")), "ready") == 0)
-		json_object_set_new(row, "current_state",
-				    json_string(b.state.ready ? "running" : "starting"));
+	if (r == 0 && b.state.running && !b.state.ready &&
+	    strcmp(json_string_value(json_object_get(row, "current_state")), "running") == 0)
+		json_object_set_new(row, "current_state", json_string("starting"));
 	if (r < 0 || !b.state.ready || ask_server(&b, &a) < 0)
 		return;
 	json_object_set_new(now, name, json_integer((json_int_t)a.transactions));
@@ -191,8 +190,6 @@ cow_errno top_look(struct top *t, struct command_call *call, json_t **ret)
 
 		if (may_run(row))
 			add_activity(t, call, row, now, at - t->before_ns);
-		if (strcmp(json_string_value(json_object_get(row, "current_state")), "ready") == 0)
-			json_object_set_new(row, "current_state", json_string("stopped"));
 		json_array_append_new(rows, row);
 	}
 	json_decref(answer);
