@@ -8,6 +8,7 @@
 
 #include "store/upkeep.h"
 #include "tools/daemon/json_text.h"
+#include "tools/pg/running.h"
 
 static json_t *id_json(uint64_t id)
 {
@@ -81,6 +82,15 @@ static json_t *path_json(struct engine *g, const char *name)
 	return json_text(path);
 }
 
+/* Of its server as far as it can be seen from here; cowfs serve knows more (tools/serve/client.h).
+ */
+static const char *state_of(struct engine *g, const struct cow_branch_info *b)
+{
+	if (b->poisoned)
+		return "poisoned";
+	return running_postgres(g, b->name, NULL) ? "running" : "stopped";
+}
+
 json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool space)
 {
 	json_t *settings = settings_json(b), *o = json_object();
@@ -92,7 +102,7 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	json_object_set_new(o, "name", json_text(b->name));
 	json_object_set_new(o, "parent_id", id_json(b->parent_id));
 	json_object_set_new(o, "parent", b->parent[0] ? json_text(b->parent) : json_null());
-	json_object_set_new(o, "current_state", json_string(b->poisoned ? "poisoned" : "ready"));
+	json_object_set_new(o, "current_state", json_string(state_of(g, b)));
 	json_object_set_new(o, "default", json_boolean(b->is_default));
 	json_object_set_new(o, "protected", json_boolean(protected));
 	json_object_set_new(o, "ephemeral", json_boolean(b->ephemeral));

@@ -171,15 +171,6 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Whether a server runs on it; cowfs serve knows more (tools/serve/client.h). */
-static void say_state(struct engine *g, const struct cow_branch_info *b, json_t *o)
-{
-	if (!b->poisoned)
-		json_object_set_new(
-		    o, "current_state",
-		    json_string(running_postgres(g, b->name, NULL) ? "running" : "stopped"));
-}
-
 static int add_branch(const struct cow_branch_info *b, void *arg)
 {
 	struct listing *l = arg;
@@ -190,7 +181,6 @@ static int add_branch(const struct cow_branch_info *b, void *arg)
 	if (member && !l->pools)
 		return 0;
 	o = branch_json(l->g, b, measure);
-	say_state(l->g, b, o);
 	if (member)
 		pool_describe(l->g, o);
 	if (l->space && !measure) {
@@ -235,7 +225,6 @@ static cow_errno get(struct engine *g, const json_t *args, json_t **ret, struct 
 		return r;
 	fork_policy_of(cow_store_path(g->store), b.settings, NULL, &policy, NULL);
 	*ret = branch_json(g, &b, true);
-	say_state(g, &b, *ret);
 	json_object_set_new(*ret, "fork", policy ? policy : json_null());
 	cow_branch_info_release(&b);
 	return 0;
