@@ -332,6 +332,7 @@ Test(verify, names_a_file_whose_extent_is_gone)
 /* Bytes in place of a record, while the store is closed. */
 static void damage_record(struct cow_key k)
 {
+	static const char junk[] = "\xff\xff nobody wrote this";
 	CLEANUP(cow_batch_release) struct cow_batch b = {0};
 	struct cow_kv *kv;
 	char map[400];
@@ -339,7 +340,7 @@ static void damage_record(struct cow_key k)
 	tmpstore_close(&t);
 	snprintf(map, sizeof(map), "%s/map", t.path);
 	cr_assert_eq(cow_kv_rocks_open(map, false, &kv, NULL), 0);
-	cow_batch_put(&b, k.b, k.len, "\xff\xff nobody wrote this", 24);
+	cow_batch_put(&b, k.b, k.len, junk, sizeof(junk));
 	cr_assert_eq(cow_kv_write(kv, &b, true), 0);
 	kv->ops->close(kv);
 	tmpstore_open(&t);
