@@ -448,6 +448,19 @@ static cow_errno check_lineages(struct verify *v, const struct todo *t)
 	return r;
 }
 
+/* Else an error of the same number came from the host. */
+static bool map_is_damaged(struct cow_store *s)
+{
+	struct cow_world w;
+	cow_errno r;
+	WITH_LOCK(&s->admin);
+
+	r = cow_world_take(s, &w);
+	if (r == 0)
+		cow_world_release(&w);
+	return r == -EIO;
+}
+
 /* Space that nothing needs is what gc would free: counted, or with `repair` freed. While a record
  * is damaged nobody can say what that is. */
 static cow_errno check_leaks(struct verify *v, bool repair, struct cow_error *e)
@@ -459,7 +472,7 @@ static cow_errno check_leaks(struct verify *v, bool repair, struct cow_error *e)
 
 	if (r == 0 && !repair)
 		r = cow_leaks(s, &got);
-	if (r == -EIO) {
+	if (r == -EIO && map_is_damaged(s)) {
 		tell(v, "", 0, UINT64_MAX,
 		     "what nothing needs cannot be told: a record of the map is damaged; nothing "
 		     "is freed");
