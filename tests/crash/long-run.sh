@@ -26,16 +26,7 @@ mkdir -p "$report"
 report=$(realpath "$report")
 rm -f "$report"/{samples,rests,events}.tsv "$report/summary.txt"
 LIMIT=300 # seconds: the machine may be busy with other things, or the run may be paused
-pg_init "$T/source" -k --wal-segsize=1
-cat >>"$T/source/postgresql.conf" <<-'CONF'
-	min_wal_size = 4MB
-	max_wal_size = 16MB
-	shared_buffers = 8MB
-CONF
-pg_start "$T/source"
-pg_client "$T/source" pgbench -i -q -s 2 postgres >"$T/init" 2>&1
-sql "$T/source" "create extension amcheck"
-pg_stop "$T/source"
+pg_init_bank "$T/source" 2 "" 'shared_buffers = 8MB'
 store_new
 mount_store
 cowfs -q import "$T/source" golden >&2

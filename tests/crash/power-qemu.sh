@@ -57,16 +57,7 @@ chmod 755 "$H"
 
 # --- the recording ---
 
-pg_init "$T/source" -k --wal-segsize=1
-cat >>"$T/source/postgresql.conf" <<-'CONF'
-	min_wal_size = 4MB
-	max_wal_size = 16MB
-	checkpoint_timeout = 30s
-CONF
-pg_start "$T/source"
-pg_client "$T/source" pgbench -i -q -s 1 postgres >"$T/init" 2>&1
-sql "$T/source" "create table acked(n int primary key); create extension amcheck"
-pg_stop "$T/source"
+pg_init_bank "$T/source" 1 "create table acked(n int primary key)" 'checkpoint_timeout = 30s'
 store_new "$H/store"
 mount_store
 cowfs -q import "$T/source" main >&2

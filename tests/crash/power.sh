@@ -37,16 +37,7 @@ now_ns() { date +%s%N; }
 
 # --- the recording ---
 
-pg_init "$T/source" -k --wal-segsize=1
-cat >>"$T/source/postgresql.conf" <<-'CONF'
-	min_wal_size = 4MB
-	max_wal_size = 16MB
-	checkpoint_timeout = 30s
-CONF
-pg_start "$T/source"
-pg_client "$T/source" pgbench -i -q -s 1 postgres >"$T/init" 2>&1
-sql "$T/source" "create table acked(client int, n int, primary key(client, n)); create extension amcheck"
-pg_stop "$T/source"
+pg_init_bank "$T/source" 1 "create table acked(client int, n int, primary key(client, n))" 'checkpoint_timeout = 30s'
 
 # recorded LOG COMMAND...: cowfs, and the daemon that it starts, under the recorder.
 recorded() {

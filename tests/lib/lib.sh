@@ -199,6 +199,16 @@ pg_init() {
 		logging_collector = off
 	CONF
 }
+# pg_init_bank DIR SCALE SQL [SETTING...]: a stopped cluster with the tables of pgbench, sums of its pages, amcheck, segments
+# of WAL of 1 MB, and what SQL makes.
+pg_init_bank() {
+	pg_init "$1" -k --wal-segsize=1
+	printf '%s\n' 'min_wal_size = 4MB' 'max_wal_size = 16MB' "${@:4}" >>"$1/postgresql.conf"
+	pg_start "$1"
+	pg_client "$1" pgbench -i -q -s "$2" postgres >"$T/init" 2>&1
+	sql "$1" "create extension amcheck; $3"
+	pg_stop "$1"
+}
 # The socket directory of a server is a name made of its data directory; the port is always 5432.
 pg_sock() { printf '%s/s.%s' "$T" "$(printf %s "$1" | cksum | cut -d' ' -f1)"; }
 # pg_start DIR [-c name=value ...]: a child of this shell, so that its end is seen (and it is reaped) here.
