@@ -35,12 +35,23 @@ class Refused(Exception):
         self.sqlstate, self.hint = found.get("C"), found.get("H")
 
 
+def connect(to, timeout):
+    """to: a port, or the path of a unix socket"""
+    if isinstance(to, str):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(timeout)
+        s.connect(to)
+    else:
+        s = socket.create_connection(("127.0.0.1", to), timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
 class Session:
-    def __init__(self, port, timeout=120, **params):
+    def __init__(self, to, timeout=120, **params):
         params.setdefault("user", "postgres")
         params.setdefault("database", "postgres")
-        self.s = socket.create_connection(("127.0.0.1", port), timeout)
-        self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.s = connect(to, timeout)
         self.s.sendall(startup(**params))
         self.key = None
         self.until_ready()
@@ -68,7 +79,7 @@ class Session:
         self.s.close()
 
 
-def cancel(port, key):
-    with socket.create_connection(("127.0.0.1", port), 10) as s:
+def cancel(to, key):
+    with connect(to, 10) as s:
         s.sendall(struct.pack("!II", 8 + len(key), 80877102) + key)
         return s.recv(1)

@@ -25,17 +25,19 @@ free_port() {
 	done
 	fail "no free port"
 }
-# It has looked at the branches, each of which has a port then. Its own socket: the list of branches has states without it.
-serve_answers() {
-	python3 - "$COWFS_STORE/serve.sock" <<'PY' 2>/dev/null
-import json, socket, sys
+# serve_says KEY...: what serve itself says of all, or (branches NAME KEY) of one.
+serve_says() {
+	python3 - "$COWFS_STORE/serve.sock" "$@" <<'PY'
+import functools, json, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(20)
 s.connect(sys.argv[1])
 s.sendall(b'{"verb": "status", "args": {}}\n')
-sys.exit(not json.loads(s.makefile().readline())["result"]["branches"])
+print(json.dumps(functools.reduce(lambda o, k: o[k], sys.argv[2:], json.loads(s.makefile().readline())["result"])))
 PY
 }
+# It has looked at the branches, each of which has a port then. Its own socket: the list of branches has states without it.
+serve_answers() { [[ $(serve_says branches 2>/dev/null) == *:* ]]; }
 serve_stop() {
 	[[ -n ${serve:-} ]] || return 0
 	kill "$serve" 2>/dev/null || true

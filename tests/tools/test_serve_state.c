@@ -48,6 +48,9 @@ Test(serve_state, a_branch_with_clients_does_not_fall_asleep_by_itself)
 	/* Unless they do nothing, and it was said that this is not enough. */
 	cr_assert_eq(after(SERVE_RUNNING, SERVE_DORMANT), SERVE_SUSPENDING);
 	cr_assert_eq(after(SERVE_IDLE, SERVE_DORMANT), SERVE_IDLE);
+	/* However they came. */
+	cr_assert_eq(after(SERVE_IDLE, SERVE_SEEN), SERVE_RUNNING);
+	cr_assert_eq(after(SERVE_SUSPENDING, SERVE_SEEN), SERVE_SUSPENDING);
 }
 
 Test(serve_state, who_connects_while_it_falls_asleep_gets_it_awake)

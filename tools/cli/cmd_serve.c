@@ -112,6 +112,8 @@ static cow_errno read_options(struct request *q, struct serve_options *o)
 		r = flag(q, "leave-running", &o->leave_running);
 	if (r == 0)
 		r = flag(q, "suspend-idle-sessions", &o->suspend_sessions);
+	if (r == 0)
+		r = flag(q, "always-relay", &o->always_relay);
 	if (r < 0)
 		return r;
 	o->cert = setting(q, "tls-cert");
@@ -166,6 +168,7 @@ static const struct command_option options[] = {
     {"sweep-interval", 0, "TIME", "time for which --sweep-max counts (default: 10s)"},
     {"sweep-max", 0, "N", "most expired branches deleted within that time (default: 10)"},
     {"leave-running", 0, NULL, "servers go on when serve ends"},
+    {"always-relay", 0, NULL, "no client goes past the proxy to a server that runs"},
     {"log-level", 0, "L", "error, warn, info or debug (default: info)"},
     {NULL, 0, NULL, NULL},
 };

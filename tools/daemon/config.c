@@ -30,7 +30,8 @@ static const struct {
     {"mount", "log_level cache cache_size threads transport verify_reads full_disk"},
     {"branches", "undelete_window max_branches max_unique_bytes profile memory cpus"},
     {"serve", "listen port tls_cert tls_key suspend_timeout suspend_idle_sessions max_running "
-	      "max_connections max_starts wait sweep_interval sweep_max leave_running log_level"},
+	      "max_connections max_starts wait sweep_interval sweep_max leave_running always_relay "
+	      "log_level"},
     {"golden", "config"},
     {"fork", "subscriptions workers foreign_passwords role_passwords superusers"},
 };

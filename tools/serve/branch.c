@@ -31,7 +31,7 @@ struct serve_branch *serve_branch_new(struct serve *s, const char *name)
 		return NULL;
 	b->serve = s;
 	b->state = SERVE_SUSPENDED;
-	b->pidfd = -1;
+	b->pidfd = b->straight.queue = -1;
 	b->suspend_ms = s->o->suspend_ms;
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	TAILQ_INIT(&b->waiting);
@@ -59,6 +59,8 @@ static void forget_server(struct serve_branch *b)
 static void branch_free(struct serve_branch *b)
 {
 	forget_server(b);
+	if (b->straight.queue >= 0)
+		close(b->straight.queue);
 	event_free(b->rest);
 	json_decref(b->settings);
 	free(b);
@@ -231,6 +233,7 @@ void serve_branch_exited(struct serve_branch *b, int status)
 {
 	bool asked = b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
 
+	serve_straight_end(b);
 	drop_old_place(b);
 	forget_server(b);
 	serve_work_forget_group(b->name);
@@ -340,7 +343,8 @@ static bool make_room(struct serve *s)
 
 	TAILQ_FOREACH (b, &s->branches, link) {
 		n += occupies(b);
-		leaving += b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
+		leaving += b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING ||
+			   b->straight.evicted;
 		if (b->state == SERVE_IDLE && !serve_branch_is_direct(b) &&
 		    (!longest || b->rested_ms < longest->rested_ms))
 			longest = b;
@@ -350,7 +354,7 @@ static bool make_room(struct serve *s)
 	if (leaving == 0 && longest) {
 		cow_log_info("%s is put to sleep: %u servers are the most", longest->name,
 			     s->o->max_running);
-		serve_branch_event(longest, SERVE_SUSPEND, NULL);
+		serve_rest_evict(longest);
 	}
 	return false;
 }
@@ -419,10 +423,10 @@ static void release(struct serve_branch *b)
 	TAILQ_HEAD(, serve_conn) held = TAILQ_HEAD_INITIALIZER(held);
 
 	/* A shutdown that did not come to its end may have left clients. */
-	if (b->clients)
+	if (serve_clients(b))
 		b->state = SERVE_RUNNING;
 	serve_rest_begin(b);
-	if (b->clients)
+	if (serve_clients(b))
 		serve_rest_watch(b);
 	TAILQ_CONCAT(&held, &b->waiting, waiting_link);
 	while (!TAILQ_EMPTY(&held)) {
@@ -459,8 +463,12 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 {
 	enum serve_state before = b->state;
 	struct serve_step step = serve_step(before, event);
+	bool evicted = b->straight.evicted;
 
 	b->state = step.next;
+	if (step.next != SERVE_IDLE)
+		b->straight.watched = b->straight.evicted = false;
+	serve_straight_settle(b);
 	if (step.next != before)
 		cow_log_debug("%s: %s -> %s", b->name, serve_state_name(before),
 			      serve_state_name(step.next));
@@ -490,6 +498,9 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 			serve_rest_watch(b);
 		serve_conn_forward(c);
 		break;
+	case SERVE_DO_WATCH:
+		serve_rest_watch(b);
+		break;
 	case SERVE_DO_RELEASE:
 		release(b);
 		break;
@@ -511,4 +522,7 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 		serve_pump(b->serve);
 		break;
 	}
+	/* It was to make room, and somebody came. */
+	if (evicted && b->state == SERVE_RUNNING)
+		serve_pump(b->serve);
 }

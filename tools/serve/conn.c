@@ -95,7 +95,7 @@ static void leave_branch(struct serve_conn *c)
 		return;
 	unlist(c);
 	c->branch = NULL;
-	if (c->counted && --b->clients == 0)
+	if (c->counted && --b->clients == 0 && b->straight.clients == 0)
 		serve_branch_event(b, SERVE_LAST_LEFT, NULL);
 	serve_branch_release(b);
 }

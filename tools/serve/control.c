@@ -35,13 +35,15 @@ struct serve_ask {
 
 json_t *serve_branch_json(const struct serve_branch *b)
 {
-	json_t *o = json_pack(
-	    "{s:o,s:s,s:i,s:i,s:o,s:o,s:o,s:i,s:o}", "branch", json_text(b->name), "current_state",
-	    serve_state_name(b->state), "clients", (int)b->clients, "port", b->port, "socket_dir",
-	    json_text(b->socket_dir), "pid", b->pid ? json_integer(b->pid) : json_null(), "starts",
-	    json_count(b->starts), "start_ms", b->start_took_ms, "reason",
-	    b->reason.text[0] ? json_text(b->reason.text) : json_null());
+	json_t *o =
+	    json_pack("{s:o,s:s,s:i,s:i,s:o,s:o,s:o,s:i,s:o}", "branch", json_text(b->name),
+		      "current_state", serve_state_name(b->state), "clients", (int)serve_clients(b),
+		      "port", b->port, "socket_dir", json_text(b->socket_dir), "pid",
+		      b->pid ? json_integer(b->pid) : json_null(), "starts", json_count(b->starts),
+		      "start_ms", b->start_took_ms, "reason",
+		      b->reason.text[0] ? json_text(b->reason.text) : json_null());
 
+	json_object_set_new(o, "straight", json_boolean(b->straight.on));
 	json_object_set_new(o, "failures", json_integer(b->failures));
 	json_object_set_new(o, "suspend_timeout_ms", json_count(b->suspend_ms));
 	json_object_set_new(o, "suspend_idle_sessions", json_boolean(b->suspend_sessions));
@@ -182,6 +184,7 @@ static void do_status(struct serve_ask *ask)
 	json_t *all = json_object(), *o;
 	struct serve_branch *b;
 
+	serve_straight_look(s);
 	TAILQ_FOREACH (b, &s->branches, link)
 		json_object_set_new(all, b->name, serve_branch_json(b));
 	o = json_pack("{s:o,s:i,s:s,s:i,s:o,s:o}", "branches", all, "pid", (int)getpid(), "listen",

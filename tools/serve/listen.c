@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* listen: the addresses that clients connect to. */
+/* listen: the addresses that clients connect to.
+ *
+ * The unix socket of a branch is bound as DIR/serve, and the name that clients know is a second
+ * link to it, or one to the socket of the server (straight.c): a link is put in the place of
+ * another by rename(2), so that there is no moment in which a client finds none. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -15,41 +19,43 @@
 #define BACKLOG 1024
 #define FULL_MS 10    /* pause when there are no descriptors left */
 #define ACCEPT_MAX 64 /* in one turn, so that others have theirs */
+#define LOCAL_PATH (sizeof(((struct serve_branch *)0)->socket_dir) + 32)
 
-static void accept_all(struct serve *s, struct serve_branch *b, int fd, bool local)
+bool serve_accept(struct serve *s, struct serve_branch *b, int fd, bool local)
 {
 	for (int k = 0; k < ACCEPT_MAX; k++) {
 		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (client < 0) {
 			if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-				return;
+				return false;
 			cow_log_warn("cannot take a connection: %s", strerror(errno));
 			/* It is still there in the next turn, which would be now. */
 			nanosleep(&(struct timespec){.tv_nsec = FULL_MS * 1000000L}, NULL);
-			return;
+			return false;
 		}
 		serve_conn_new(s, b, client, local);
 	}
+	return true;
 }
 
 static void on_tcp(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_branch *b = arg;
 
-	accept_all(b->serve, b, fd, false);
+	serve_accept(b->serve, b, fd, false);
 }
 
 static void on_local(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve_branch *b = arg;
 
-	accept_all(b->serve, b, fd, true);
+	serve_accept(b->serve, b, fd, true);
 }
 
 static void on_shared(evutil_socket_t fd, short what, void *arg)
 {
-	accept_all(arg, NULL, fd, false);
+	serve_accept(arg, NULL, fd, false);
 }
 
 static int listen_tcp(const char *host, int port)
@@ -71,25 +77,63 @@ static int listen_tcp(const char *host, int port)
 	return -number;
 }
 
-static int listen_local(const char *dir, int port)
+/* Of clients, or ("serve") our own. */
+static void local_path(const struct serve_branch *b, const char *own, char *ret, size_t size)
+{
+	if (own)
+		snprintf(ret, size, "%s/%s", b->socket_dir, own);
+	else
+		snprintf(ret, size, "%s/.s.PGSQL.%d", b->socket_dir, b->port);
+}
+
+cow_errno serve_listen_lead(struct serve_branch *b, const char *from)
+{
+	char own[LOCAL_PATH], fresh[LOCAL_PATH], known[LOCAL_PATH];
+	struct stat st;
+	int number = 0;
+
+	local_path(b, "serve", own, sizeof(own));
+	local_path(b, "serve.new", fresh, sizeof(fresh));
+	local_path(b, NULL, known, sizeof(known));
+	unlink(fresh);
+	if (link(from ? from : own, fresh) < 0)
+		return -errno;
+	/* The directory belongs to the owner of the data. */
+	if (lstat(fresh, &st) < 0 || !S_ISSOCK(st.st_mode))
+		number = ENOTSOCK;
+	else if (rename(fresh, known) < 0)
+		number = errno;
+	/* Of two links to the same file none is renamed. */
+	unlink(fresh);
+	return -number;
+}
+
+static int listen_local(struct serve_branch *b)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
-	int fd, number;
+	char own[LOCAL_PATH];
+	mode_t mask;
+	int fd, r;
 
-	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s/.s.PGSQL.%d", dir, port) >=
-	    (int)sizeof(at.sun_path))
+	local_path(b, "serve", own, sizeof(own));
+	if (snprintf(at.sun_path, sizeof(at.sun_path), "%s", own) >= (int)sizeof(at.sun_path))
 		return -ENAMETOOLONG;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	unlink(at.sun_path);
+	unlink(own);
 	/* As postgres does: who gets in is decided by pg_hba.conf. */
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && chmod(at.sun_path, 0777) == 0 &&
-	    listen(fd, BACKLOG) == 0)
+	mask = umask(0);
+	r = bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r == 0)
+		r = serve_listen_lead(b, NULL);
+	if (r == 0)
 		return fd;
-	number = errno;
 	close(fd);
-	return -number;
+	return r;
 }
 
 static struct event *watch(struct serve *s, int fd, event_callback_fn call, void *arg)
@@ -118,25 +162,31 @@ void serve_listen_branch(struct serve_branch *b)
 				     b->serve->o->listen, b->port, strerror(-fd));
 	}
 	if (!b->local && b->socket_dir[0]) {
-		fd = listen_local(b->socket_dir, b->port);
+		fd = listen_local(b);
 		if (fd >= 0)
 			b->local = watch(b->serve, fd, on_local, b);
 		else if (fd != -ENOENT)
 			cow_log_warn("%s: cannot listen in %s: %s", b->name, b->socket_dir,
 				     strerror(-fd));
 	}
+	serve_straight_settle(b);
 }
 
 void serve_unlisten_local(struct serve_branch *b)
 {
-	char path[sizeof(b->socket_dir) + 32];
+	char path[LOCAL_PATH];
 
 	if (!b->local)
 		return;
 	serve_unwatch(&b->local);
-	snprintf(path, sizeof(path), "%s/.s.PGSQL.%d", b->socket_dir, b->port);
+	/* A server that goes on without us is still found by the name that leads to it. */
+	local_path(b, NULL, path, sizeof(path));
+	if (!b->straight.on || !b->serve->o->leave_running || !b->serve->ending)
+		unlink(path);
+	b->straight.on = false;
+	local_path(b, "serve", path, sizeof(path));
 	unlink(path);
-	snprintf(path, sizeof(path), "%s/pg", b->socket_dir);
+	local_path(b, "pg", path, sizeof(path));
 	rmdir(path);
 	rmdir(b->socket_dir);
 }

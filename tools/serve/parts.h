@@ -22,6 +22,18 @@ struct serve_ask;
 struct serve_tls;
 TAILQ_HEAD(serve_asks, serve_ask);
 
+/* Of the clients that go past the proxy (straight.c). */
+struct serve_straight {
+	bool on;          /* its socket's name leads to the server */
+	bool was;         /* since this server began; so it may have clients that we do not see */
+	bool watched;     /* at the end of its time until sleep: its address is ours, and we look */
+	bool evicted;     /* watched, to make room for another server */
+	bool unfit;       /* cannot be done; not tried again before its next start */
+	bool counted;     /* the last look saw its server listen, and so its clients too */
+	unsigned clients; /* at the last look */
+	int queue;        /* a copy of the socket where its server listens; -1 = none */
+};
+
 struct serve_branch {
 	TAILQ_ENTRY(serve_branch) link;
 	TAILQ_ENTRY(serve_branch) start_link; /* in serve.starts while `queued` */
@@ -64,7 +76,8 @@ struct serve_branch {
 	char unlimited[256];     /* why its server runs without its limits; "" = it does not */
 
 	unsigned clients, held; /* with a server, or on the way to it; waiting for it */
-	unsigned refs;          /* jobs and connections that point here */
+	struct serve_straight straight;
+	unsigned refs; /* jobs and connections that point here */
 	bool queued, launched, removed;
 	TAILQ_HEAD(, serve_conn) waiting;
 	struct serve_asks asks;
@@ -79,7 +92,7 @@ struct serve {
 	TAILQ_HEAD(, serve_job) jobs;
 	struct event *shared; /* listener for all branches */
 	struct event *control;
-	struct event *tick, *sweep_tick, *golden_tick, *signals[3];
+	struct event *tick, *sweep_tick, *golden_tick, *straight_tick, *signals[3];
 	struct serve_tls *tls; /* NULL = no TLS */
 	unsigned starting;     /* start jobs that run */
 	uint64_t round;        /* of sync */
@@ -137,7 +150,19 @@ void serve_rest_begin(struct serve_branch *b);                 /* the last clien
 void serve_rest_watch(struct serve_branch *b);                 /* it has clients */
 void serve_rest_anew(struct serve_branch *b);                  /* its settings changed */
 void serve_rest_shutdown(struct serve_branch *b);              /* begin a fast shutdown */
+void serve_rest_evict(struct serve_branch *b);                 /* idle: make room for another */
 void serve_on_rest(evutil_socket_t fd, short what, void *arg); /* its timer */
+
+/* --- straight.c --- */
+cow_errno serve_straight_open(struct serve *s, struct cow_error *e);
+void serve_straight_close(struct serve *s);
+/* Lead its clients to where its state and settings say. Cheap when they go there already. */
+void serve_straight_settle(struct serve_branch *b);
+/* Its server is gone: its address is ours, and so is who waits for that server. */
+void serve_straight_end(struct serve_branch *b);
+/* Count who came straight, to all branches; SERVE_SEEN and SERVE_LAST_LEFT follow. */
+void serve_straight_look(struct serve *s);
+unsigned serve_clients(const struct serve_branch *b); /* with a server, by either way */
 
 /* --- pools.c --- */
 void serve_pools_keep(struct serve *s);
@@ -146,6 +171,12 @@ void serve_pools_keep(struct serve *s);
 void serve_listen_branch(struct serve_branch *b);
 void serve_unlisten_branch(struct serve_branch *b);
 void serve_unlisten_local(struct serve_branch *b); /* the unix socket only */
+/* Take the connections that wait at `fd`, which listens for clients of this branch (NULL: of any).
+ * true: there may be more. */
+bool serve_accept(struct serve *s, struct serve_branch *b, int fd, bool local);
+/* The name that clients know leads to `from` (a socket) from now on, without a moment in which it
+ * leads nowhere; NULL: to ours. -errno, and it leads where it led. */
+cow_errno serve_listen_lead(struct serve_branch *b, const char *from);
 cow_errno serve_listen_shared(struct serve *s, struct cow_error *e);
 
 /* --- sync.c: what the daemon knows --- */

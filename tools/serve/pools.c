@@ -83,7 +83,7 @@ static void removed(struct serve *s, void *arg, cow_errno r, const json_t *resul
 
 static void discard(struct serve *s, struct serve_branch *b, const char *why)
 {
-	if (b->doomed || b->clients)
+	if (b->doomed || serve_clients(b))
 		return;
 	if (!serve_branch_is_down(b)) {
 		if (b->state == SERVE_IDLE)

@@ -3,17 +3,27 @@
  *
  * One timer of the branch says all of it: without clients, the time until sleep; with clients and
  * --suspend-idle-sessions, the time until its server is asked whether they do anything; shutting
- * down, the time after which that took too long. */
+ * down, the time after which that took too long.
+ *
+ * Clients that come straight (straight.c) are looked for now and then, and one that comes and goes
+ * between two looks is not seen. So the last part of the time until sleep the branch has its
+ * address for the proxy alone: whoever comes then is noticed, and a probe is known for one. It also
+ * lets everybody arrive who had found the server by its name before: then they are counted, and if
+ * somebody is there it does not sleep. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
 
+#include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/serve/conn.h"
 #include "tools/serve/job.h"
 
 #define STOP_MS 60000u /* a fast shutdown writes a checkpoint; then we look again */
+#define ARRIVE_MS                                                                                  \
+	50u /* for a client between finding the name of a socket and being in its queue            \
+	     */
 
 void serve_rest_shutdown(struct serve_branch *b)
 {
@@ -31,6 +41,28 @@ static bool may_sleep(const struct serve_branch *b)
 	return b->suspend_ms && !serve_branch_is_direct(b);
 }
 
+/* Of the time until sleep, for how long its address is ours. */
+static uint64_t watch_ms(const struct serve_branch *b)
+{
+	return COW_MAX(b->suspend_ms / 2, ARRIVE_MS);
+}
+
+static void begin_time(struct serve_branch *b)
+{
+	uint64_t watch = b->straight.on ? watch_ms(b) : 0;
+
+	evtimer_del(b->rest);
+	if (may_sleep(b))
+		serve_timer(b->rest, b->suspend_ms > watch ? b->suspend_ms - watch : 0);
+}
+
+static void begin_watch(struct serve_branch *b, uint64_t ms)
+{
+	b->straight.watched = true;
+	serve_straight_settle(b);
+	serve_timer(b->rest, ms);
+}
+
 /* With clients: ask its server, now and then, whether they still do anything. */
 void serve_rest_watch(struct serve_branch *b)
 {
@@ -43,11 +75,8 @@ void serve_rest_anew(struct serve_branch *b)
 {
 	if (b->state == SERVE_RUNNING)
 		serve_rest_watch(b);
-	if (b->state != SERVE_IDLE)
-		return;
-	evtimer_del(b->rest);
-	if (may_sleep(b))
-		serve_timer(b->rest, b->suspend_ms);
+	if (b->state == SERVE_IDLE && !b->straight.evicted)
+		begin_time(b);
 }
 
 /* A client that says something between the look and the shutdown is cut off like the others: they
@@ -65,7 +94,7 @@ static void looked(struct serve *s, void *arg, cow_errno r, const json_t *result
 	if (b->state == SERVE_RUNNING && b->suspend_sessions && may_sleep(b)) {
 		if (r == 0 && idle_ms >= b->suspend_ms) {
 			cow_log_info("%s falls asleep under %u clients that do nothing", b->name,
-				     b->clients);
+				     serve_clients(b));
 			serve_branch_event(b, SERVE_DORMANT, NULL);
 		} else {
 			serve_timer(b->rest, r < 0 ? b->suspend_ms : b->suspend_ms - idle_ms + 1);
@@ -86,10 +115,42 @@ static void look_at_sessions(struct serve_branch *b)
 void serve_rest_begin(struct serve_branch *b)
 {
 	b->rested_ms = serve_now_ms();
-	evtimer_del(b->rest);
-	if (may_sleep(b))
-		serve_timer(b->rest, b->suspend_ms);
+	b->straight.watched = b->straight.evicted = false;
+	serve_straight_settle(b);
+	begin_time(b);
 	serve_pump(b->serve);
+}
+
+void serve_rest_evict(struct serve_branch *b)
+{
+	if (!b->straight.was) {
+		serve_branch_event(b, SERVE_SUSPEND, NULL);
+		return;
+	}
+	b->straight.evicted = true;
+	begin_watch(b, ARRIVE_MS);
+}
+
+/* Its time is over. Who is not certain to be alone does not sleep. */
+static void fall_asleep(struct serve_branch *b)
+{
+	if (b->straight.on) {
+		begin_watch(b, watch_ms(b));
+		return;
+	}
+	/* Twice: see diag.h. */
+	for (int k = 0; k < 2 && b->straight.was && b->state == SERVE_IDLE; k++) {
+		serve_straight_look(b->serve);
+		if (!b->straight.counted) {
+			cow_log_warn("%s does not sleep: its clients cannot be counted", b->name);
+			serve_rest_begin(b);
+			return;
+		}
+	}
+	if (b->state != SERVE_IDLE)
+		return;
+	cow_log_info("%s falls asleep", b->name);
+	serve_branch_event(b, SERVE_QUIET, NULL);
 }
 
 void serve_on_rest(evutil_socket_t fd, short what, void *arg)
@@ -97,8 +158,7 @@ void serve_on_rest(evutil_socket_t fd, short what, void *arg)
 	struct serve_branch *b = arg;
 
 	if (b->state == SERVE_IDLE) {
-		cow_log_info("%s falls asleep", b->name);
-		serve_branch_event(b, SERVE_QUIET, NULL);
+		fall_asleep(b);
 	} else if (b->state == SERVE_RUNNING) {
 		look_at_sessions(b);
 	} else if (b->pidfd < 0) {

@@ -54,12 +54,13 @@ static void cancel(struct serve_conn *c, const struct startup *s)
 
 static struct serve_branch *find(struct serve_conn *c, const struct startup *s)
 {
-	char label[sizeof(c->sni)], message[2 * COW_BRANCH_MAX + 128];
+	char label[sizeof(c->sni)], message[COW_BRANCH_MAX + 128];
 	const char *wanted = s->branch[0] ? s->branch : label_of(c, label, sizeof(label));
 	struct serve_branch *b;
 
-	/* On the port of a branch a user name may hold an @ of its own. */
-	if (c->branch && (!s->branch[0] || s->branch_of_user))
+	/* At the address of a branch nothing else says which one: most of its clients do not come
+	 * past us (straight.c), and this one is to find what they find. */
+	if (c->branch)
 		return c->branch;
 	if (!wanted[0]) {
 		serve_conn_refuse(c, "08004", "this port serves many branches, and none was named",
@@ -67,14 +68,9 @@ static struct serve_branch *find(struct serve_conn *c, const struct startup *s)
 		return NULL;
 	}
 	b = serve_branch_match(c->serve, wanted);
-	if (b && (!c->branch || c->branch == b))
+	if (b)
 		return b;
-	if (c->branch)
-		snprintf(message, sizeof(message),
-			 "this port is of branch \"%s\", and \"%s\" was asked for", c->branch->name,
-			 wanted);
-	else
-		snprintf(message, sizeof(message), "branch \"%s\" does not exist", wanted);
+	snprintf(message, sizeof(message), "branch \"%s\" does not exist", wanted);
 	serve_conn_refuse(c, "3D000", message, "See them all: cowfs branch list");
 	return NULL;
 }
@@ -93,15 +89,13 @@ static void answer_probe(struct serve_conn *c, const struct serve_branch *b)
 }
 
 /* What named the branch is not for the server. */
-static bool strip(struct serve_conn *c, struct startup *s, bool own_port)
+static bool strip(struct serve_conn *c, const struct startup *s)
 {
 	uint8_t *packet = malloc(STARTUP_MAX);
 	size_t n, more = c->said_n - s->length;
 
 	if (!packet)
 		return false;
-	if (own_port)
-		s->branch_of_user = false;
 	n = startup_rewrite(c->said, s, packet);
 	memcpy(packet + n, c->said + s->length, more);
 	free(c->said);
@@ -117,7 +111,7 @@ static void refuse_crowd(struct serve_conn *c, const struct serve_branch *b)
 
 	snprintf(message, sizeof(message),
 		 "too many connections for branch \"%s\": %u are open, and %u are its limit",
-		 b->name, b->clients + b->held, b->max_connections);
+		 b->name, serve_clients(b) + b->held, b->max_connections);
 	snprintf(hint, sizeof(hint),
 		 "Use a smaller pool, close idle sessions, or raise the limit: "
 		 "cowfs branch set %s --max-connections N",
@@ -125,7 +119,7 @@ static void refuse_crowd(struct serve_conn *c, const struct serve_branch *b)
 	serve_conn_refuse(c, "53300", message, hint);
 }
 
-static void session(struct serve_conn *c, struct startup *s)
+static void session(struct serve_conn *c, const struct startup *s)
 {
 	bool own_port = c->branch;
 	struct serve_branch *b = find(c, s);
@@ -143,9 +137,9 @@ static void session(struct serve_conn *c, struct startup *s)
 		snprintf(message, sizeof(message), "branch \"%s\" %s", b->name,
 			 b->doomed ? "has expired" : "is not served any more");
 		serve_conn_refuse(c, "57P03", message, NULL);
-	} else if (b->max_connections && b->clients + b->held >= b->max_connections) {
+	} else if (b->max_connections && serve_clients(b) + b->held >= b->max_connections) {
 		refuse_crowd(c, b);
-	} else if (!strip(c, s, own_port)) {
+	} else if (!own_port && !strip(c, s)) {
 		serve_conn_free(c);
 	} else {
 		serve_branch_event(b, SERVE_CONNECT, c);
@@ -154,10 +148,8 @@ static void session(struct serve_conn *c, struct startup *s)
 
 void serve_route(struct serve_conn *c, const struct startup *s)
 {
-	struct startup mine = *s;
-
 	if (s->kind == STARTUP_CANCEL)
 		cancel(c, s);
 	else
-		session(c, &mine);
+		session(c, s);
 }

@@ -220,6 +220,7 @@ static void take_down(struct serve *s)
 	while ((b = TAILQ_FIRST(&s->branches)))
 		serve_branch_remove(b);
 	serve_unwatch(&s->shared);
+	serve_straight_close(s);
 	serve_tls_close(s);
 	if (s->has_spare) {
 		close(s->spare_pipe[0]);
@@ -310,6 +311,8 @@ cow_errno serve_run(const struct serve_options *o, struct cow_error *e)
 	r = make_events(s, e);
 	if (r == 0)
 		r = serve_tls_open(s, e);
+	if (r == 0)
+		r = serve_straight_open(s, e);
 	if (r == 0)
 		r = serve_control_open(s, e);
 	if (r == 0)

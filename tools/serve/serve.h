@@ -28,6 +28,7 @@ struct serve_options {
 	uint64_t greet_ms;  /* how long a client may take to say what it wants */
 	uint64_t start_ms;  /* how long a server may take to start */
 	bool leave_running; /* servers go on when serve ends */
+	bool always_relay;  /* no client goes past the proxy */
 };
 
 /* Returns when a signal ended it (0), or with the reason why it could not begin. */

@@ -26,6 +26,7 @@ enum serve_event {
 	SERVE_QUIET,     /* idle for as long as its time-out says */
 	SERVE_DORMANT,   /* its clients did nothing for so long, and it may sleep under them */
 	SERVE_LAST_LEFT, /* the last client went */
+	SERVE_SEEN,      /* it has clients that came past the proxy */
 	SERVE_STARTED,   /* it takes connections */
 	SERVE_NO_START,  /* it did not start */
 	SERVE_GAVE_UP,   /* it did not start, or crashed, once too often */
@@ -40,6 +41,7 @@ enum serve_action {
 	SERVE_DO_SHUTDOWN, /* begin a fast shutdown */
 	SERVE_DO_HOLD,     /* let the client, or the one who asked, wait */
 	SERVE_DO_FORWARD,  /* connect the client to the server */
+	SERVE_DO_WATCH,    /* the time until sleep is over */
 	SERVE_DO_RELEASE,  /* forward everybody who waits, answer who asked */
 	SERVE_DO_REFUSE,   /* refuse everybody who waits, with the reason of the branch */
 	SERVE_DO_SETTLE,   /* the shutdown is over: answer who asked; start again for those who wait
