@@ -82,13 +82,26 @@ struct cow_branch_create {
 cow_errno cow_branch_create(struct cow_store *s, const struct cow_branch_create *how,
 			    struct cow_error *e);
 
-/* Names, ports and settings stay with the name; contents and incarnation change.
- * `source` is a reference: NULL = the parent's present state (reset); else restore over that point.
- * `preserve_under` keeps the old contents as a branch of that name. -EBUSY files of it are open. */
-cow_errno cow_branch_reset(struct cow_store *s, const char *name, const char *source,
-			   const char *preserve_under,
-			   cow_errno (*prepare)(struct cow_live *, void *, struct cow_error *),
-			   void *arg, struct cow_error *e);
+/* Makes the settings of a branch from those it has (`was`, JSON object text): new text in *ret, to
+ * be freed by the caller, or an error with its reason, and nothing is changed. Nobody else changes
+ * settings meanwhile, so it must be quick and must not call the store. */
+typedef cow_errno cow_branch_edit_fn(void *arg, const char *was, char **ret, struct cow_error *e);
+
+struct cow_branch_reset {
+	const char *name;
+	const char *source;         /* reference; NULL = the parent's present state; else restore */
+	const char *preserve_under; /* keep the old contents as a branch of this name; or NULL */
+	/* In the same step; what it refuses does not happen. NULL = the settings stay. */
+	cow_branch_edit_fn *edit;
+	void *edit_arg;
+	cow_errno (*prepare)(struct cow_live *, void *, struct cow_error *); /* as above */
+	void *arg;
+};
+
+/* Name, port and settings stay; contents and incarnation change. -EBUSY files of it are open; and
+ * what `edit` says. */
+cow_errno cow_branch_reset(struct cow_store *s, const struct cow_branch_reset *how,
+			   struct cow_error *e);
 
 /* Exchange the contents of `name` and the default branch. -EBUSY files of either are open. */
 cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_error *e);
@@ -96,11 +109,6 @@ cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_e
 /* -EEXIST, -ENOENT, -EINVAL; -EBUSY files of it are open (the mount shows names as directories). */
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,
 			    struct cow_error *e);
-
-/* Makes the settings of a branch from those it has (`was`, JSON object text): new text in *ret, to
- * be freed by the caller, or an error with its reason, and nothing is changed. Nobody else changes
- * settings meanwhile, so it must be quick and must not call the store. */
-typedef cow_errno cow_branch_edit_fn(void *arg, const char *was, char **ret, struct cow_error *e);
 
 /* The same for a branch that may be in use: the incarnation stays, and whoever works in its
  * directory goes on there. Paths that name it by its old name lead nowhere any more. `edit` NULL =
@@ -130,10 +138,11 @@ struct cow_deleted_info {
 
 /* As cow_branch_delete: the name is free at once. Contents and snapshots stay until `until_ns`
  * (CLOCK_REALTIME), and as long as the host's disk has plenty of room: what is kept here is the
- * first to go. *ret_kept false (may be NULL): there was too little room, its space comes back now.
- */
+ * first to go. `edit` (may be NULL) is asked in the same step: what it refuses stays. *ret_kept
+ * false (may be NULL): there was too little room, its space comes back now. */
 cow_errno cow_branch_delete_until(struct cow_store *s, const char *name, int64_t until_ns,
-				  bool *ret_kept, struct cow_error *e);
+				  cow_branch_edit_fn *edit, void *arg, bool *ret_kept,
+				  struct cow_error *e);
 
 /* Those that can be had back, oldest first. As cow_branch_each. */
 cow_errno cow_deleted_each(struct cow_store *s,

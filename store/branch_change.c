@@ -69,9 +69,22 @@ uint64_t cow_branch_open_writers(struct cow_store *s, const char *name)
 /* --- reset and restore --- */
 
 struct reset {
-	const char *name, *source, *preserve_under;
+	const struct cow_branch_reset *asked;
 	struct cow_branch_grow grow;
 };
+
+cow_errno cow_branch_edit_record(struct cow_branch_rec *b, cow_branch_edit_fn *edit, void *arg,
+				 struct cow_error *e)
+{
+	char *text = NULL;
+	cow_errno r = edit ? edit(arg, b->settings, &text, e) : 0;
+
+	if (r < 0 || !edit)
+		return r;
+	free(b->settings);
+	b->settings = text;
+	return 0;
+}
 
 /* The old contents under another name, in the same batch. */
 static cow_errno preserve(struct cow_store *s, const struct reset *how,
@@ -79,7 +92,7 @@ static cow_errno preserve(struct cow_store *s, const struct reset *how,
 			  uint64_t *ret_id, struct cow_error *e)
 {
 	struct cow_branch_rec kept = *old;
-	cow_errno r = cow_branch_must_be_free(s, how->preserve_under, e);
+	cow_errno r = cow_branch_must_be_free(s, how->asked->preserve_under, e);
 
 	if (r < 0)
 		return r;
@@ -89,7 +102,7 @@ static cow_errno preserve(struct cow_store *s, const struct reset *how,
 	if ((r = cow_id_next(s, COW_ID_BRANCH, &kept.id)) < 0 ||
 	    (r = cow_id_next(s, COW_ID_INCARNATION, &kept.incarnation)) < 0)
 		return r;
-	cow_branch_put(batch, how->preserve_under, &kept);
+	cow_branch_put(batch, how->asked->preserve_under, &kept);
 	*ret_id = kept.id;
 	return 0;
 }
@@ -101,16 +114,16 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 	uint64_t kept_id = 0;
 	cow_errno r = 0;
 
-	if (how->preserve_under && ((r = preserve(s, how, old, &batch, &kept_id, e)) < 0 ||
-				    (r = cow_branch_keep_written(s, old->incarnation)) < 0))
+	if (how->asked->preserve_under && ((r = preserve(s, how, old, &batch, &kept_id, e)) < 0 ||
+					   (r = cow_branch_keep_written(s, old->incarnation)) < 0))
 		return r;
-	cow_branch_put(&batch, how->name, b);
+	cow_branch_put(&batch, how->asked->name, b);
 	r = cow_store_commit(s, &batch);
 	if (r < 0)
-		return cow_fail(e, r, "cannot write branch %s: %s", how->name, strerror(-r));
+		return cow_fail(e, r, "cannot write branch %s: %s", how->asked->name, strerror(-r));
 	cow_branch_retire(s, old->incarnation);
-	if (how->preserve_under)
-		cow_branch_named(s, kept_id, how->preserve_under);
+	if (how->asked->preserve_under)
+		cow_branch_named(s, kept_id, how->asked->preserve_under);
 	else
 		cow_background_gc(s, old->lineage);
 	return 0;
@@ -119,15 +132,17 @@ static cow_errno swap_in(struct cow_store *s, const struct reset *how, struct co
 static cow_errno reset(struct cow_store *s, struct reset *how, struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec old = {0};
+	const struct cow_branch_reset *asked = how->asked;
 	struct cow_branch_rec b;
 	struct cow_live *l = NULL;
 	struct cow_ref ref;
 	cow_errno r;
 
-	if ((r = cow_branch_read(s, how->name, &old, e)) < 0 ||
-	    (r = cow_branch_must_be_closed(s, how->name, &old, e)) < 0)
+	if ((r = cow_branch_read(s, asked->name, &old, e)) < 0 ||
+	    (r = cow_branch_must_be_closed(s, asked->name, &old, e)) < 0 ||
+	    (r = cow_branch_edit_record(&old, asked->edit, asked->edit_arg, e)) < 0)
 		return r;
-	r = cow_branch_point(s, how->source ? how->source : "^parent", how->name, &ref, e);
+	r = cow_branch_point(s, asked->source ? asked->source : "^parent", asked->name, &ref, e);
 	if (r < 0)
 		return r;
 	b = old; /* shares settings with it */
@@ -147,21 +162,19 @@ static cow_errno reset(struct cow_store *s, struct reset *how, struct cow_error 
 	return r;
 }
 
-cow_errno cow_branch_reset(struct cow_store *s, const char *name, const char *source,
-			   const char *preserve_under,
-			   cow_errno (*prepare)(struct cow_live *, void *, struct cow_error *),
-			   void *arg, struct cow_error *e)
+cow_errno cow_branch_reset(struct cow_store *s, const struct cow_branch_reset *asked,
+			   struct cow_error *e)
 {
-	struct reset how = {name, source, preserve_under, {.prepare = prepare, .arg = arg}};
+	struct reset how = {asked, {.prepare = asked->prepare, .arg = asked->arg}};
 	cow_errno r;
 
 	pthread_mutex_lock(&s->admin);
 	r = reset(s, &how, e);
 	pthread_mutex_unlock(&s->admin);
 	if (r == 0)
-		cow_branch_tell(s, name);
-	if (r == 0 && preserve_under)
-		cow_branch_tell(s, preserve_under);
+		cow_branch_tell(s, asked->name);
+	if (r == 0 && asked->preserve_under)
+		cow_branch_tell(s, asked->preserve_under);
 	return r;
 }
 
@@ -315,20 +328,6 @@ cow_errno cow_branch_set_waiting(struct cow_store *s, const char *name, bool wai
 
 /* --- rename, settings --- */
 
-/* Under the lock `admin`. */
-static cow_errno edit_record(struct cow_branch_rec *b, cow_branch_edit_fn *edit, void *arg,
-			     struct cow_error *e)
-{
-	char *text = NULL;
-	cow_errno r = edit(arg, b->settings, &text, e);
-
-	if (r < 0)
-		return r;
-	free(b->settings);
-	b->settings = text;
-	return 0;
-}
-
 /* `running`: whoever works in its directory goes on, so the incarnation stays, and is only shown
  * under another name. */
 static cow_errno rename_branch(struct cow_store *s, const char *from, const char *to, bool running,
@@ -347,7 +346,7 @@ static cow_errno rename_branch(struct cow_store *s, const char *from, const char
 	old = b.incarnation;
 	if (!running && (r = cow_id_next(s, COW_ID_INCARNATION, &b.incarnation)) < 0)
 		return r;
-	if (edit && (r = edit_record(&b, edit, arg, e)) < 0)
+	if ((r = cow_branch_edit_record(&b, edit, arg, e)) < 0)
 		return r;
 	cow_batch_del(&batch, k.b, k.len);
 	cow_branch_put(&batch, to, &b);
@@ -410,7 +409,8 @@ cow_errno cow_branch_edit(struct cow_store *s, const char *name, cow_branch_edit
 	cow_errno r;
 	WITH_LOCK(&s->admin);
 
-	if ((r = cow_branch_read(s, name, &b, e)) < 0 || (r = edit_record(&b, edit, arg, e)) < 0)
+	if ((r = cow_branch_read(s, name, &b, e)) < 0 ||
+	    (r = cow_branch_edit_record(&b, edit, arg, e)) < 0)
 		return r;
 	cow_branch_put(&batch, name, &b);
 	r = cow_store_commit(s, &batch);

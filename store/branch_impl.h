@@ -2,9 +2,13 @@
 /* branch_impl: what the files of branch operations share. Private to store/. All under store.admin.
  */
 #pragma once
+#include "store/branch.h"
 #include "store/core.h"
 
 void cow_branch_put(struct cow_batch *b, const char *name, const struct cow_branch_rec *v);
+/* New settings of a record that will be put; `edit` NULL = they stay. */
+cow_errno cow_branch_edit_record(struct cow_branch_rec *b, cow_branch_edit_fn *edit, void *arg,
+				 struct cow_error *e);
 /* Tell the watcher; without locks. */
 void cow_branch_tell(struct cow_store *s, const char *name);
 cow_errno cow_branch_must_be_free(struct cow_store *s, const char *name, struct cow_error *e);

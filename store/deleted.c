@@ -74,7 +74,7 @@ static bool has_room(struct cow_store *s)
 
 /* until_ns 0 = for good. */
 static cow_errno delete_branch(struct cow_store *s, const char *name, int64_t until_ns,
-			       struct cow_error *e)
+			       cow_branch_edit_fn *edit, void *arg, struct cow_error *e)
 {
 	CLEANUP(cow_batch_release) struct cow_batch batch = {0};
 	CLEANUP(release_record)
@@ -85,7 +85,8 @@ static cow_errno delete_branch(struct cow_store *s, const char *name, int64_t un
 	cow_errno r;
 
 	if ((r = cow_branch_read(s, name, b, e)) < 0 ||
-	    (r = cow_branch_must_be_closed(s, name, b, e)) < 0)
+	    (r = cow_branch_must_be_closed(s, name, b, e)) < 0 ||
+	    (r = cow_branch_edit_record(b, edit, arg, e)) < 0)
 		return r;
 	if ((r = cow_meta_get(s, "default", &def)) < 0)
 		return cow_fail(e, r, "the map is damaged");
@@ -109,14 +110,15 @@ static cow_errno delete_branch(struct cow_store *s, const char *name, int64_t un
 }
 
 cow_errno cow_branch_delete_until(struct cow_store *s, const char *name, int64_t until_ns,
-				  bool *ret_kept, struct cow_error *e)
+				  cow_branch_edit_fn *edit, void *arg, bool *ret_kept,
+				  struct cow_error *e)
 {
 	cow_errno r;
 
 	pthread_mutex_lock(&s->admin);
 	if (until_ns && !has_room(s))
 		until_ns = 0;
-	r = delete_branch(s, name, until_ns, e);
+	r = delete_branch(s, name, until_ns, edit, arg, e);
 	pthread_mutex_unlock(&s->admin);
 	if (ret_kept)
 		*ret_kept = r == 0 && until_ns;
@@ -127,7 +129,7 @@ cow_errno cow_branch_delete_until(struct cow_store *s, const char *name, int64_t
 
 cow_errno cow_branch_delete(struct cow_store *s, const char *name, struct cow_error *e)
 {
-	return cow_branch_delete_until(s, name, 0, NULL, e);
+	return cow_branch_delete_until(s, name, 0, NULL, NULL, NULL, e);
 }
 
 /* --- having it back, or not --- */

@@ -184,7 +184,7 @@ static int use_damaged(void)
 	write_some(s, "other");
 	cow_branch_create(s, &how, NULL);
 	cow_snapshot_create(s, "child", "s2", NULL, NULL, NULL);
-	cow_branch_reset(s, "child", NULL, NULL, NULL, NULL, NULL);
+	cow_branch_reset(s, &(struct cow_branch_reset){.name = "child"}, NULL);
 	cow_branch_delete(s, "victim", NULL);
 	cow_gc_run(s, &g, NULL);
 	cow_store_close(s, NULL);

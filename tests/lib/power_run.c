@@ -224,8 +224,10 @@ static cow_errno carry_out(struct run *r, const struct plan *p, const struct pla
 	case PLAN_RESTORE:
 		snprintf(text, sizeof(text), "%s@s%d", branch_name(p->snapshot[o->snapshot].branch),
 			 o->snapshot);
-		return cow_branch_reset(r->s, branch_name(o->branch), text, NULL, NULL, NULL,
-					&r->e);
+		return cow_branch_reset(
+		    r->s,
+		    &(struct cow_branch_reset){.name = branch_name(o->branch), .source = text},
+		    &r->e);
 	case PLAN_GC:
 		return cow_gc_run(r->s, &gc, &r->e);
 	case PLAN_TRIMS:

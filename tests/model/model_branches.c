@@ -152,7 +152,7 @@ static void step_delete_kept(struct world *w)
 	if (!others || slot == DELETED)
 		return;
 	world_note(w, "delete branch %s for a while", w->b[k].name);
-	r = cow_branch_delete_until(w->t.s, w->b[k].name, INT64_MAX, &kept, &e);
+	r = cow_branch_delete_until(w->t.s, w->b[k].name, INT64_MAX, NULL, NULL, &kept, &e);
 	WORLD_CHECK(w, r == (busy ? -EBUSY : 0), "delete: %d %s", r, e.text);
 	if (busy)
 		return;
@@ -278,8 +278,11 @@ static void step_reset(struct world *w)
 		snprintf(name, sizeof(name), "kept%u", w->counter++);
 	world_note(w, "reset %s to %s%s%s", w->b[k].name, to_parent ? info.parent : ref,
 		   keep >= 0 ? ", the old as " : "", name);
-	r = cow_branch_reset(w->t.s, w->b[k].name, to_parent ? NULL : ref, keep >= 0 ? name : NULL,
-			     NULL, NULL, &e);
+	r = cow_branch_reset(w->t.s,
+			     &(struct cow_branch_reset){.name = w->b[k].name,
+							.source = to_parent ? NULL : ref,
+							.preserve_under = keep >= 0 ? name : NULL},
+			     &e);
 	cow_branch_info_release(&info);
 	if (world_is_open(w, k) || !from) {
 		WORLD_CHECK(w, r < 0, "a reset that cannot be was done");

@@ -89,11 +89,12 @@ exits 2 cowfs stop feature-x -m hard
 cowfs stop feature-x -m immediate >&2
 same "$(state feature-x 2>/dev/null)" stopped state
 
-note "^C during --seed: no branch"
+note "^C, or a runner's SIGTERM, during --seed: no branch"
 echo 'select pg_sleep(60);' >"$T/long.sql"
 chmod 644 "$T/long.sql"
-# As a terminal does it: to the whole group.
-python3 - "$COWFS" "$T/long.sql" <<'PY' >&2
+# As a terminal does it, to the whole group; and to the command alone.
+for how in group alone; do
+	python3 - "$COWFS" "$T/long.sql" "$how" <<'PY' >&2
 import os, signal, subprocess, sys, time
 p = subprocess.Popen([sys.argv[1], "branch", "create", "hasty", "--seed", sys.argv[2]], start_new_session=True, stdout=subprocess.DEVNULL)
 for _ in range(300):
@@ -102,8 +103,25 @@ for _ in range(300):
             b"psql" in open("/proc/%s/cmdline" % c, "rb").read() for c in open("/proc/%d/task/%d/children" % (p.pid, p.pid)).read().split()):
         break
 time.sleep(0.5)
-os.killpg(p.pid, signal.SIGINT)
-sys.exit(p.wait(60) <= 0)
+if sys.argv[3] == "group":
+    os.killpg(p.pid, signal.SIGINT)
+else:
+    os.kill(p.pid, signal.SIGTERM)
+began = time.monotonic()
+status = p.wait(60)
+assert status == 130, status
+assert time.monotonic() - began < 30, "the seed ran to its end"
+PY
+	exits 3 cowfs branch get hasty
+done
+# A signal that comes before psql runs: as early as the branch is there.
+python3 - "$COWFS" "$T/long.sql" <<'PY' >&2
+import os, signal, subprocess, sys, time
+p = subprocess.Popen([sys.argv[1], "branch", "create", "hasty", "--seed", sys.argv[2]], start_new_session=True, stdout=subprocess.DEVNULL)
+while subprocess.run([sys.argv[1], "branch", "get", "hasty"], capture_output=True).returncode:
+    assert p.poll() is None
+os.kill(p.pid, signal.SIGTERM)
+assert p.wait(30) == 130
 PY
 exits 3 cowfs branch get hasty
 

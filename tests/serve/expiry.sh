@@ -22,6 +22,18 @@ contains "$(cat "$T/serve.log")" "short was deleted: it expired at"
 sleep 1
 same "$(names)" "forever keeps later main "
 
+# A time to live that was made longer a moment ago holds, whatever serve knew when it asked.
+said=$(python3 - "$COWFS_STORE/control.sock" <<'PY'
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(json.dumps({"verb": "branch.delete", "args": {"names": ["later"], "expired": True}}).encode() + b"\n")
+print(json.loads(s.makefile().readline())["error"]["message"])
+PY
+)
+contains "$said" "later does not expire now"
+exists later || fail "it was deleted all the same"
+
 # Never more than two in a round.
 for n in 1 2 3 4 5; do branch "x$n" --expires-at 2001-01-01T00:00:00Z; done
 eventually 10 gone x5

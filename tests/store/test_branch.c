@@ -44,7 +44,8 @@ static void get(const char *name, struct cow_branch_info *b)
 static cow_errno reset(const char *name, const char *source)
 {
 	struct cow_error e = COW_ERROR_INIT;
-	cow_errno r = cow_branch_reset(t.s, name, source, NULL, NULL, NULL, &e);
+	cow_errno r =
+	    cow_branch_reset(t.s, &(struct cow_branch_reset){.name = name, .source = source}, &e);
 
 	cr_assert(r == 0 || strlen(e.text) > 0, "error %d without words", r);
 	return r;
@@ -362,7 +363,12 @@ Test(branch, restore_brings_a_snapshot_back_and_keeps_the_rest)
 	put_text(&t, "main", "f", "two");
 	snapshot_make(&t, "main", "s2");
 	put_text(&t, "main", "f", "six");
-	cr_assert_eq(cow_branch_reset(t.s, "main", "main@s1", "old-main", NULL, NULL, NULL), 0);
+	cr_assert_eq(cow_branch_reset(t.s,
+				      &(struct cow_branch_reset){.name = "main",
+								 .source = "main@s1",
+								 .preserve_under = "old-main"},
+				      NULL),
+		     0);
 	expect_text(&t, "main", "f", "one");
 	expect_text(&t, "old-main", "f", "six");
 	tmpstore_reopen(&t);
@@ -523,7 +529,12 @@ Test(branch, prepare_belongs_to_the_creation)
 	cr_assert_eq(cow_branch_create(t.s, &how, NULL), -EPERM);
 	cr_assert_eq(cow_branch_get(t.s, "bad", &(struct cow_branch_info){0}, NULL), -ENOENT);
 	expect_clean(&t);
-	cr_assert_eq(cow_branch_reset(t.s, "good", "main", NULL, prepare, &answer, NULL), -EPERM);
+	cr_assert_eq(cow_branch_reset(
+			 t.s,
+			 &(struct cow_branch_reset){
+			     .name = "good", .source = "main", .prepare = prepare, .arg = &answer},
+			 NULL),
+		     -EPERM);
 	expect_text(&t, "good", "prepared", "yes");
 	expect_clean(&t);
 }

@@ -49,12 +49,16 @@ Test(branch_names, a_parent_is_called_by_its_present_name)
 	expect_parent("c", "q");
 	branch_make(&t, "p", "main");
 	expect_parent("c", "q");
-	cr_assert_eq(cow_branch_reset(t.s, "c", NULL, "kept", NULL, NULL, NULL), 0);
+	cr_assert_eq(
+	    cow_branch_reset(t.s, &(struct cow_branch_reset){.name = "c", .preserve_under = "kept"},
+			     NULL),
+	    0);
 	expect_parent("kept", "q");
 	branch_make(&t, "of-kept", "kept");
 	expect_parent("of-kept", "kept");
 	cr_assert_eq(cow_branch_count(t.s), n + 5);
-	cr_assert_eq(cow_branch_delete_until(t.s, "q", cow_os_now_ns() + 3600000000000, NULL, NULL),
+	cr_assert_eq(cow_branch_delete_until(t.s, "q", cow_os_now_ns() + 3600000000000, NULL, NULL,
+					     NULL, NULL),
 		     0);
 	expect_parent("c", "");
 	cr_assert_eq(cow_branch_count(t.s), n + 4);

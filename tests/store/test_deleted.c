@@ -41,7 +41,8 @@ static bool delete_until(const char *name, int64_t until_ns)
 	struct cow_error e = COW_ERROR_INIT;
 	bool kept;
 
-	cr_assert_eq(cow_branch_delete_until(t.s, name, until_ns, &kept, &e), 0, "%s", e.text);
+	cr_assert_eq(cow_branch_delete_until(t.s, name, until_ns, NULL, NULL, &kept, &e), 0, "%s",
+		     e.text);
 	return kept;
 }
 
@@ -175,8 +176,9 @@ Test(deleted, an_open_branch_is_refused_and_stays)
 	struct cow_inode *i = path_get(l, "f", NULL);
 
 	cr_assert_eq(cow_inode_open(i, false), 0);
-	cr_assert_eq(cow_branch_delete_until(t.s, "b", cow_os_now_ns() + HOUR_NS, NULL, &e),
-		     -EBUSY);
+	cr_assert_eq(
+	    cow_branch_delete_until(t.s, "b", cow_os_now_ns() + HOUR_NS, NULL, NULL, NULL, &e),
+	    -EBUSY);
 	cow_inode_close(i, false);
 	cow_inode_put(i);
 	cow_live_put(l);
@@ -232,7 +234,7 @@ Test(deleted, keeps_nothing_where_room_is_short_and_gives_up_what_it_kept)
 /* Killed right after the answer: what was answered is there. */
 static void delete_and_die(struct tmpstore *child, void *arg)
 {
-	cow_branch_delete_until(child->s, "b", cow_os_now_ns() + HOUR_NS, NULL, NULL);
+	cow_branch_delete_until(child->s, "b", cow_os_now_ns() + HOUR_NS, NULL, NULL, NULL, NULL);
 }
 
 Test(deleted, is_durable_when_it_is_answered)

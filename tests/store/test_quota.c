@@ -196,7 +196,8 @@ Test(quota, it_stays_with_the_name)
 	branch_make(&t, "b", "main");
 	set_quota("b", BLOCKS(3));
 	cr_assert_eq(write_at("b", "f", 0, 5, 0), 0);
-	cr_assert_eq(cow_branch_reset(t.s, "b", NULL, NULL, NULL, NULL, &e), 0, "%s", e.text);
+	cr_assert_eq(cow_branch_reset(t.s, &(struct cow_branch_reset){.name = "b"}, &e), 0, "%s",
+		     e.text);
 	expect_used("b", 0);
 	cr_assert_eq(cow_branch_get(t.s, "b", &b, &e), 0);
 	cr_assert_eq(b.quota, BLOCKS(3));

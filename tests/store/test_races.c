@@ -189,7 +189,8 @@ static void *make_branches(void *arg)
 		branch_make(&t, "child", "main");
 		put_fill(&t, "child", "g", 0, 3 * B, 'g');
 		check_halves("child", rounds);
-		cr_assert_eq(cow_branch_reset(t.s, "child", NULL, NULL, NULL, NULL, NULL), 0);
+		cr_assert_eq(
+		    cow_branch_reset(t.s, &(struct cow_branch_reset){.name = "child"}, NULL), 0);
 		check_halves("child", rounds);
 		branch_drop(&t, "child");
 	}

@@ -102,3 +102,62 @@ Test(settings, changed_by_many_at_once_lose_nothing)
 	for (unsigned k = 0; k < 4; k++)
 		cr_assert_eq(seen[k], 50, "%u of 50 changes by thread %u are there", seen[k], k);
 }
+
+/* --- a change of contents and of settings is one step --- */
+
+static cow_errno refuse_protected(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	if (strstr(was, "protected"))
+		return cow_fail(e, -EBUSY, "it is protected");
+	*ret = strdup(arg ? arg : was);
+	return 0;
+}
+
+Test(settings, change_in_the_step_of_a_reset_or_neither_happens)
+{
+	struct cow_branch_reset how = {
+	    .name = "b", .edit = refuse_protected, .edit_arg = (void *)"{\"by\":\"reset\"}"};
+	struct cow_branch_info b = {0};
+
+	put_text(&t, "main", "f", "one");
+	branch_make(&t, "b", "main");
+	put_text(&t, "b", "f", "two");
+	cr_assert_eq(cow_branch_edit(t.s, "b", become, (void *)"{\"protected\":1}", NULL), 0);
+	cr_assert_eq(cow_branch_reset(t.s, &how, NULL), -EBUSY);
+	expect_text(&t, "b", "f", "two");
+	cr_assert_eq(cow_branch_edit(t.s, "b", become, (void *)"{}", NULL), 0);
+	cr_assert_eq(cow_branch_reset(t.s, &how, NULL), 0);
+	expect_text(&t, "b", "f", "one");
+	get("b", &b);
+	cr_assert_str_eq(b.settings, "{\"by\":\"reset\"}");
+	cow_branch_info_release(&b);
+}
+
+static void *protect(void *arg)
+{
+	*(cow_errno *)arg = cow_branch_edit(t.s, "b", become, (void *)"{\"protected\":1}", NULL);
+	return NULL;
+}
+
+Test(settings, protecting_beside_a_delete_is_too_late_or_heard)
+{
+	unsigned kept = 0, gone = 0;
+
+	for (int k = 0; k < 200; k++) {
+		cow_errno protecting, deleting;
+		pthread_t other;
+
+		branch_make(&t, "b", "main");
+		cr_assert_eq(pthread_create(&other, NULL, protect, &protecting), 0);
+		deleting = cow_branch_delete_until(t.s, "b", 0, refuse_protected, NULL, NULL, NULL);
+		pthread_join(other, NULL);
+		cr_assert((protecting == 0 && deleting == -EBUSY) ||
+			      (protecting == -ENOENT && deleting == 0),
+			  "round %d: protect %d, delete %d", k, protecting, deleting);
+		kept += deleting != 0;
+		gone += deleting == 0;
+		if (deleting)
+			cr_assert_eq(cow_branch_delete(t.s, "b", NULL), 0);
+	}
+	cr_log_info("%u were kept, %u were gone", kept, gone);
+}

@@ -19,6 +19,7 @@
 #include "tools/pg/pgpasswords.h"
 #include "tools/pg/pgplace.h"
 #include "tools/pg/pgsettle.h"
+#include "tools/process/process.h"
 #include "tools/remote/remote.h"
 #include "tools/serve/client.h"
 
@@ -63,18 +64,22 @@ static json_t *create_args(const struct command_call *call)
 	return args;
 }
 
-/* ^C is for psql, which gets it too and ends; who gave the command still has to clear up. Not
- * inherited by programs. */
+/* psql is to end, and whoever gave the command still has to clear up: a branch without its seed.
+ * ^C psql gets as well, twice does no harm; others send a signal to us alone. */
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int number)
 {
+	pid_t psql = process_running();
+
 	interrupted = number;
+	if (psql > 0)
+		kill(psql, number);
 }
 
 static void outlive_interrupts(void)
 {
-	static const int numbers[] = {SIGINT, SIGHUP};
+	static const int numbers[] = {SIGINT, SIGHUP, SIGTERM};
 	struct sigaction was, to = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
 
 	for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++)
@@ -89,14 +94,14 @@ static int seed_or_delete(struct command_call *call, const char *seed)
 	struct cow_error left = COW_ERROR_INIT;
 	const char *name = call->argv[0];
 	struct cow_error why;
-	int r = pg_seed(call, name, seed);
+	int r = pg_seed(call, name, seed, &interrupted);
 
-	if (r == 0 && interrupted)
+	if (interrupted)
 		r = cow_fail(&call->error, -EINTR, "interrupted, no branch was made");
 	if (r == 0)
 		return 0;
 	why = call->error;
-	if (serve_make_way(call->store, name, true, &left) < 0 ||
+	if (serve_make_way(call->store, name, true, "its seed failed", &left) < 0 ||
 	    command_ask(call, "branch.delete",
 			json_pack("{s:[s],s:b,s:i}", "names", name, "force", 1, "keep_ms", 0),
 			NULL) < 0)
@@ -144,9 +149,10 @@ static void print_passwords(const struct command_call *call, const json_t *resul
  * on, which is that of its first client. */
 static void restart(struct command_call *call)
 {
-	if (!serve_runs(call->store) ||
-	    serve_call(call->store, "suspend", json_pack("{s:s}", "name", call->argv[0]), NULL,
-		       NULL) < 0)
+	if (!serve_runs(call->store) || serve_call(call->store, "suspend",
+						   json_pack("{s:s,s:s}", "name", call->argv[0],
+							     "why", "for settings of its own"),
+						   NULL, NULL) < 0)
 		fprintf(stderr,
 			"note: what was said of the server of %s holds from its next start on\n",
 			call->argv[0]);
@@ -432,13 +438,16 @@ static int rename_run(struct command_call *call)
 
 	if (r < 0)
 		return r;
-	r = serve_make_way(call->store, call->argv[0], false, &call->error);
+	r = serve_make_way(call->store, call->argv[0], false, "for cowfs branch rename",
+			   &call->error);
 	if (r == 0)
 		r = command_verb(call, "branch.rename",
 				 json_pack("{s:s,s:s}", "from", call->argv[0], "to", call->argv[1]),
 				 &branch_record_spec);
-	if (r == 0)
+	if (r == 0) {
+		pgplace_rename_log(call->store, call->argv[0], call->argv[1]);
 		serve_nudge(call->store);
+	}
 	return r;
 }
 

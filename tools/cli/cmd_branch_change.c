@@ -16,10 +16,12 @@ int branch_change(struct command_call *call, const char *verb, json_t *args, int
 {
 	bool force = command_option(call, "force");
 	const char *store;
+	char why[64];
 	int r = command_store(call, &store);
 
+	snprintf(why, sizeof(why), "for cowfs %s %s", call->command->group, call->command->name);
 	for (int k = 0; r == 0 && k < names; k++)
-		r = serve_make_way(store, call->argv[k], force, &call->error);
+		r = serve_make_way(store, call->argv[k], force, why, &call->error);
 	if (r < 0) {
 		json_decref(args);
 		return r;

@@ -154,7 +154,7 @@ static cow_errno stop_server(struct command_call *call, const char *name)
 	bool was;
 
 	if (serve_runs(call->store))
-		return serve_make_way(call->store, name, true, &call->error);
+		return serve_make_way(call->store, name, true, "cowfs ci sweep", &call->error);
 	/* Not mounted, or no database: then no server runs. */
 	if (pgbranch_find(call, name, (struct pgbranch_port){0}, &b) < 0)
 		return 0;

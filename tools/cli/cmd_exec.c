@@ -174,12 +174,13 @@ static int run_wait_ready(struct command_call *call)
 
 	if (r == 0)
 		r = pgbranch_find(call, call->argv[0], (struct pgbranch_port){0}, &b);
-	if (r == 0 && serve_runs(call->store)) {
-		serve_nudge(call->store);
-		return serve_call(call->store, "wake", json_pack("{s:s}", "name", b.name), NULL,
-				  &call->error);
-	}
-	return r < 0 ? r : await_server(call, &b, timeout_ms);
+	if (r < 0 || !serve_runs(call->store))
+		return r < 0 ? r : await_server(call, &b, timeout_ms);
+	serve_nudge(call->store);
+	return serve_call_within(
+	    call->store, "wake", json_pack("{s:s,s:s}", "name", b.name, "why", "cowfs wait-ready"),
+	    timeout_ms == 0 ? 1 : (unsigned)COW_MIN(timeout_ms, (uint64_t)INT32_MAX), NULL,
+	    &call->error);
 }
 
 static const struct command_option wait_options[] = {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* cowfs snapshot create and list, cowfs log. */
+#include <errno.h>
+
 #include "tools/cli/commands.h"
+#include "tools/cli/parse.h"
 #include "tools/pg/pgsettle.h"
 
 /* --- create --- */
@@ -88,17 +91,35 @@ static const struct output_spec log_spec = {.rows = "events", .columns = event};
 
 static int log_run(struct command_call *call)
 {
-	return command_verb(call, "log", json_pack("{s:s}", "branch", call->argv[0]), &log_spec);
+	const char *text = command_option(call, "lines");
+	json_t *args = json_pack("{s:s}", "branch", call->argv[0]);
+	uint64_t most;
+
+	if (text && parse_number(text, 0, 1000000, &most, &call->error) < 0) {
+		json_decref(args);
+		return -EINVAL;
+	}
+	if (text)
+		json_object_set_new(args, "most", json_integer((json_int_t)most));
+	return command_verb(call, "log", args, &log_spec);
 }
+
+static const struct command_option log_options[] = {
+    {"lines", 'n', "N", "the last N things that its server did (default: 100)"},
+    {0},
+};
 
 const struct command cmd_log = {
     .name = "log",
     .summary = "what happened to a branch, newest first",
-    .usage = "[BRANCH]",
+    .usage = "[BRANCH] [-n N]",
     .detail =
-	"When it was made, its snapshots, and how it last got other contents: reset, restore or "
-	"promote.\nWhat its server did, starts and stops as well, is in: cowfs logs BRANCH",
+	"When it was made, its snapshots, how it last got other contents (reset, restore or "
+	"promote), and\nwhat its server did and why: started by whom, suspended, stopped, crashed, "
+	"failed. Of the latter the\nlast thousand or so are kept. What the server itself said: "
+	"cowfs logs BRANCH",
     .example = "cowfs log main",
+    .options = log_options,
     .max_args = 1,
     .operands = "branch",
     .pins = true,

@@ -10,6 +10,7 @@
 #include "store/cleanup.h"
 #include "tools/cli/commands.h"
 #include "tools/cli/parse.h"
+#include "tools/daemon/history.h"
 #include "tools/pg/pgbranch.h"
 #include "tools/remote/remote.h"
 #include "tools/serve/client.h"
@@ -95,7 +96,7 @@ static cow_errno start_stopped(struct command_call *call, struct pgbranch *b, un
 }
 
 /* With a proxy it is the one who starts servers. */
-static int start_served(struct command_call *call, struct pgbranch *b)
+static int start_served(struct command_call *call, struct pgbranch *b, unsigned timeout_ms)
 {
 	struct cow_pgconf_list extra = {0};
 	json_t *settings = json_object(), *answer = NULL;
@@ -110,9 +111,9 @@ static int start_served(struct command_call *call, struct pgbranch *b)
 	if (r == 0) {
 		/* The branch may be younger than what serve knows. */
 		serve_nudge(call->store);
-		r = serve_call(call->store, "wake",
-			       json_pack("{s:s,s:O}", "name", b->name, "settings", settings),
-			       &answer, &call->error);
+		r = serve_call_within(call->store, "wake",
+				      json_pack("{s:s,s:O}", "name", b->name, "settings", settings),
+				      timeout_ms, &answer, &call->error);
 	}
 	json_decref(settings);
 	json_decref(answer);
@@ -128,7 +129,9 @@ static int run_start(struct command_call *call)
 	uint64_t wanted = 0;
 	unsigned timeout_ms;
 	json_t *result;
-	bool was_running;
+	bool was_running, served = false;
+	char why[64];
+	long start_ms;
 	cow_errno r = timeout_of(call, 300000, &timeout_ms);
 
 	clock_gettime(CLOCK_MONOTONIC, &t0);
@@ -151,20 +154,24 @@ static int run_start(struct command_call *call)
 	if (r < 0)
 		return r;
 	was_running = b.state.running;
+	served = serve_runs(call->store);
 	if (!was_running)
-		r = serve_runs(call->store) ? start_served(call, &b)
-					    : start_stopped(call, &b, timeout_ms);
+		r = served ? start_served(call, &b, timeout_ms)
+			   : start_stopped(call, &b, timeout_ms);
 	else if (call->out.format == OUTPUT_TABLE)
 		fprintf(stderr, "%s is running already\n", b.name);
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_MONOTONIC, &t1);
+	start_ms = (t1.tv_sec - t0.tv_sec) * 1000 + (t1.tv_nsec - t0.tv_nsec) / 1000000;
 	result = pgbranch_json(&b, NULL, NULL);
 	json_object_set_new(result, "was_running", json_boolean(was_running));
 	if (!was_running)
-		json_object_set_new(result, "start_ms",
-				    json_integer((t1.tv_sec - t0.tv_sec) * 1000 +
-						 (t1.tv_nsec - t0.tv_nsec) / 1000000));
+		json_object_set_new(result, "start_ms", json_integer(start_ms));
+	if (!was_running && !served) {
+		snprintf(why, sizeof(why), "%ld ms: by hand", start_ms);
+		history_add(call->store, b.id, "started", why);
+	}
 	return print(call, result);
 }
 
@@ -230,9 +237,13 @@ static cow_errno stop(struct command_call *call, struct pgbranch *b, enum pgserv
 
 	*ret_was = b->state.running;
 	if (served && mode == PGSERVER_FAST)
-		return serve_call(call->store, "stop", json_pack("{s:s}", "name", b->name), NULL,
-				  &call->error);
+		return serve_call_within(call->store, "stop", json_pack("{s:s}", "name", b->name),
+					 timeout_ms, NULL, &call->error);
 	r = pgserver_stop(b->pgdata, mode, timeout_ms, ret_was, &call->error);
+	if (r == 0 && *ret_was)
+		history_add(call->store, b->id, "stopped",
+			    mode == PGSERVER_IMMEDIATE ? "by hand, without a checkpoint"
+						       : "by hand");
 	if (r == 0 && served)
 		r = serve_call(call->store, "stop", json_pack("{s:s}", "name", b->name), NULL,
 			       &call->error);

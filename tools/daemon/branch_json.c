@@ -10,13 +10,18 @@
 #include "tools/daemon/json_text.h"
 #include "tools/pg/running.h"
 
-static json_t *id_json(uint64_t id)
+void branch_id_text(uint64_t id, char ret[BRANCH_ID_SIZE])
 {
-	char text[32];
+	snprintf(ret, BRANCH_ID_SIZE, "br-%08" PRIx64, id);
+}
+
+json_t *branch_id_json(uint64_t id)
+{
+	char text[BRANCH_ID_SIZE];
 
 	if (id == 0)
 		return json_null();
-	snprintf(text, sizeof(text), "br-%08" PRIx64, id);
+	branch_id_text(id, text);
 	return json_string(text);
 }
 
@@ -98,9 +103,9 @@ json_t *branch_json(struct engine *g, const struct cow_branch_info *b, bool spac
 	bool protected = json_is_true(json_object_get(settings, "protected"));
 	bool private = json_is_string(json_object_get(settings, "private"));
 
-	json_object_set_new(o, "id", id_json(b->id));
+	json_object_set_new(o, "id", branch_id_json(b->id));
 	json_object_set_new(o, "name", json_text(b->name));
-	json_object_set_new(o, "parent_id", id_json(b->parent_id));
+	json_object_set_new(o, "parent_id", branch_id_json(b->parent_id));
 	json_object_set_new(o, "parent", b->parent[0] ? json_text(b->parent) : json_null());
 	json_object_set_new(o, "current_state", json_string(state_of(g, b)));
 	json_object_set_new(o, "default", json_boolean(b->is_default));

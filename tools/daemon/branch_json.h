@@ -4,6 +4,11 @@
 #include "store/branch.h"
 #include "tools/daemon/engine.h"
 
+/* "br-00000001": a branch as users know it over a change of name. */
+#define BRANCH_ID_SIZE 32
+void branch_id_text(uint64_t id, char ret[BRANCH_ID_SIZE]);
+json_t *branch_id_json(uint64_t id); /* 0 = JSON null */
+
 /* Keys: id name parent_id parent current_state default protected ephemeral expires_at created_at
  * last_reset_at data_state_at incarnation forks labels settings path, fork (of the settings, when
  * it is there), and with `space` also unique_bytes logical_size (null when they cannot be told). */

@@ -15,6 +15,7 @@
 #include "store/log.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/mountinfo.h"
+#include "tools/daemon/old_logs.h"
 #include "tools/daemon/opening.h"
 #include "tools/daemon/server.h"
 #include "tools/pg/pg.h"
@@ -349,6 +350,7 @@ cow_errno daemon_run(const struct daemon_options *o, struct cow_error *e)
 		cow_log_info("cowfs %s: %s is mounted on %s", COWFS_VERSION, o->store,
 			     o->mount.mountpoint);
 		tell_ready(o, 0, e);
+		old_logs_remove(&(struct engine){.store = d.store});
 		serve(&d);
 		r = wind_up(&d, e);
 	} else {

@@ -280,14 +280,21 @@ static cow_errno restart_ttl(void *arg, json_t *settings, struct cow_error *e)
 }
 
 struct new_contents {
+	const char *name;      /* of the branch */
+	bool force;            /* whether it is protected or not */
 	const char *by, *from; /* word of the history; where they come from, NULL = nothing */
 };
 
-/* What the history says of the last change of contents (verb "log"). */
+/* What the history says of the last change of contents (verb "log"). Protection is looked at in the
+ * step that makes the change: who protects a branch at this moment is either too late or heard. */
 static cow_errno note_contents(void *arg, json_t *settings, struct cow_error *e)
 {
 	const struct new_contents *c = arg;
+	cow_errno r =
+	    verb_refuse_protected(c->name, settings, c->force, "throw away the contents of", e);
 
+	if (r < 0)
+		return r;
 	json_object_set_new(settings, "contents",
 			    json_pack("{s:s,s:s*}", "by", c->by, "from", c->from));
 	return restart_ttl(NULL, settings, e);
@@ -301,6 +308,13 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	struct cow_pgfork_policy policy;
 	struct cow_branch_info b = {0};
 	struct new_contents what;
+	struct branch_edit edit = {note_contents, &what};
+	struct cow_branch_reset how = {.source = source,
+				       .preserve_under = keep,
+				       .edit = branch_edit_text,
+				       .edit_arg = &edit,
+				       .prepare = cow_pgfork_prepare,
+				       .arg = &policy};
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
 
@@ -314,25 +328,19 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 		r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)
 		return r;
-	/* With the old contents kept under a name nothing is lost. */
-	if (!keep)
-		r = verb_refuse_protected(&b, engine_flag(args, "force"),
-					  "throw away the contents of", e);
-	if (r == 0)
-		r = fork_policy_of(cow_store_path(g->store), b.settings, &policy, NULL, e);
+	r = fork_policy_of(cow_store_path(g->store), b.settings, &policy, NULL, e);
 	if (r == 0 && (source || b.parent[0]))
 		r = engine_before_point(g, source ? source : b.parent, e);
-	if (r == 0)
-		r = running_explain(
-		    g, name,
-		    cow_branch_reset(g->store, name, source, keep, cow_pgfork_prepare, &policy, e),
-		    e);
-	what = (struct new_contents){.by = source ? "restore" : "reset",
+	what = (struct new_contents){.name = name,
+				     /* With the old contents kept nothing is lost. */
+				     .force = keep || engine_flag(args, "force"),
+				     .by = source ? "restore" : "reset",
 				     .from = source        ? source
 					     : b.parent[0] ? b.parent
 							   : NULL};
+	how.name = name;
 	if (r == 0)
-		r = branch_edit(g, name, note_contents, &what, e);
+		r = running_explain(g, name, cow_branch_reset(g->store, &how, e), e);
 	cow_branch_info_release(&b);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }

@@ -6,7 +6,6 @@
 #include "tools/daemon/verb_deleted.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/json_text.h"
+#include "tools/daemon/old_logs.h"
 #include "tools/daemon/private.h"
 #include "tools/pg/running.h"
 
@@ -30,20 +30,48 @@ static int64_t now_ns(void)
 /* --- delete --- */
 
 /* A protected branch keeps its contents and its name unless it is said with force. */
-cow_errno verb_refuse_protected(const struct cow_branch_info *b, bool force, const char *what,
-				struct cow_error *e)
+cow_errno verb_refuse_protected(const char *name, const json_t *settings, bool force,
+				const char *what, struct cow_error *e)
 {
-	json_t *settings = json_loads(b->settings ? b->settings : "{}", 0, NULL);
-	bool protected = json_is_true(json_object_get(settings, "protected"));
-
-	json_decref(settings);
-	if (!protected || force)
+	if (force || !json_is_true(json_object_get(settings, "protected")))
 		return 0;
-	cow_fail(e, -EBUSY, "cannot %s %s: it is protected", what, b->name);
+	cow_fail(e, -EBUSY, "cannot %s %s: it is protected", what, name);
 	return cow_hint(e, -EBUSY,
 			"Repeat the command with --force, or end the protection: cowfs branch set "
 			"%s --protected no",
-			b->name);
+			name);
+}
+
+struct deletion {
+	const char *name;
+	bool force;
+	bool expired; /* only if its time to live is over */
+};
+
+/* A time to live that was made longer in the meantime holds. */
+static cow_errno refuse_living(const struct deletion *d, const json_t *settings,
+			       struct cow_error *e)
+{
+	const char *text = json_string_value(json_object_get(settings, "expires_at"));
+	int64_t ns = INT64_MAX;
+
+	if (!d->expired || (text && parse_time(text, &ns, NULL) == 0 && ns <= now_ns()))
+		return 0;
+	return cow_fail(e, -EAGAIN, "%s does not expire now", d->name);
+}
+
+/* A cow_branch_edit_fn. Settings that cannot be read are no reason to keep a branch. */
+static cow_errno may_go(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	const struct deletion *d = arg;
+	json_t *settings = json_loads(was ? was : "{}", 0, NULL);
+	cow_errno r = verb_refuse_protected(d->name, settings, d->force, "delete", e);
+
+	if (r == 0)
+		r = refuse_living(d, settings, e);
+	json_decref(settings);
+	*ret = r == 0 ? strdup(was ? was : "{}") : NULL;
+	return r == 0 && !*ret ? cow_fail(e, -ENOMEM, "no memory for settings") : r;
 }
 
 /* All or nothing where it can be known beforehand: names, protection, running servers. */
@@ -55,6 +83,7 @@ static cow_errno check_deletable(struct engine *g, const json_t *args, struct co
 	json_array_foreach (names, k, v) {
 		const char *name = json_string_value(v);
 		struct cow_branch_info b = {0};
+		json_t *settings;
 		cow_errno r;
 
 		if (!name)
@@ -62,7 +91,9 @@ static cow_errno check_deletable(struct engine *g, const json_t *args, struct co
 		r = cow_branch_get(g->store, name, &b, e);
 		if (r < 0)
 			return r;
-		r = verb_refuse_protected(&b, engine_flag(args, "force"), "delete", e);
+		settings = json_loads(b.settings ? b.settings : "{}", 0, NULL);
+		r = verb_refuse_protected(name, settings, engine_flag(args, "force"), "delete", e);
+		json_decref(settings);
 		cow_branch_info_release(&b);
 		if (r == 0)
 			r = running_refuse(g, name, "delete", e);
@@ -88,17 +119,11 @@ static cow_errno end_of_window(struct engine *g, const json_t *args, int64_t *re
 	return r;
 }
 
-static json_t *id_json(uint64_t id)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "br-%08" PRIx64, id);
-	return json_string(text);
-}
-
-static cow_errno delete_one(struct engine *g, const char *name, int64_t until, json_t *deleted,
+/* Asks again what may have changed since the look before, in one step with the deletion. */
+static cow_errno delete_one(struct engine *g, struct deletion *d, int64_t until, json_t *deleted,
 			    struct cow_error *e)
 {
+	const char *name = d->name;
 	struct cow_branch_info b = {0};
 	bool kept = false;
 	cow_errno r = cow_branch_get(g->store, name, &b, e);
@@ -108,10 +133,11 @@ static cow_errno delete_one(struct engine *g, const char *name, int64_t until, j
 	/* What nobody may see is not kept for somebody to have back. */
 	if (private_is(&b))
 		until = 0;
-	r = running_explain(g, name, cow_branch_delete_until(g->store, name, until, &kept, e), e);
+	r = running_explain(g, name,
+			    cow_branch_delete_until(g->store, name, until, may_go, d, &kept, e), e);
 	if (r == 0)
 		json_array_append_new(deleted, json_pack("{s:o,s:o,s:o}", "name", json_text(name),
-							 "id", id_json(b.id), "purge_at",
+							 "id", branch_id_json(b.id), "purge_at",
 							 json_time(kept ? until : 0)));
 	cow_branch_info_release(&b);
 	return r;
@@ -139,7 +165,8 @@ static void set_waiting(struct engine *g, const json_t *names, bool wait)
 	}
 }
 
-/* {names: [...], force?, keep_ms?: instead of the window of the configuration} */
+/* {names: [...], force?, expired?: only those whose time is over, keep_ms?: instead of the window
+ * of the configuration} */
 static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	const json_t *names = json_object_get(args, "names"), *v;
@@ -161,11 +188,16 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 		return r;
 	deleted = json_array();
 	json_array_foreach (names, k, v) {
-		r = delete_one(g, json_string_value(v), until, deleted, e);
+		struct deletion d = {.name = json_string_value(v),
+				     .force = engine_flag(args, "force"),
+				     .expired = engine_flag(args, "expired")};
+
+		r = delete_one(g, &d, until, deleted, e);
 		if (r < 0)
 			break;
 	}
 	*ret = json_pack("{s:o}", "deleted", deleted);
+	old_logs_remove(g);
 	if (r < 0 && k > 0)
 		cow_wrap(e, r, "%zu of %zu branches were deleted", k, json_array_size(names));
 	return r;
@@ -175,10 +207,10 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 
 static int add_deleted(const struct cow_deleted_info *d, void *arg)
 {
-	json_t *o =
-	    json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", json_text(d->b.name), "id", id_json(d->b.id),
-		      "parent", d->b.parent[0] ? json_text(d->b.parent) : json_null(), "deleted_at",
-		      json_time(d->deleted_ns), "purge_at", json_time(d->until_ns));
+	json_t *o = json_pack("{s:o,s:o,s:o,s:o,s:o}", "name", json_text(d->b.name), "id",
+			      branch_id_json(d->b.id), "parent",
+			      d->b.parent[0] ? json_text(d->b.parent) : json_null(), "deleted_at",
+			      json_time(d->deleted_ns), "purge_at", json_time(d->until_ns));
 
 	return json_array_append_new(arg, o) < 0 ? -ENOMEM : 0;
 }
@@ -204,9 +236,9 @@ struct search {
 static int match(const struct cow_deleted_info *d, void *arg)
 {
 	struct search *want = arg;
-	char id[32];
+	char id[BRANCH_ID_SIZE];
 
-	snprintf(id, sizeof(id), "br-%08" PRIx64, d->b.id);
+	branch_id_text(d->b.id, id);
 	if (want->text && strcmp(want->text, d->b.name) != 0 && strcmp(want->text, id) != 0)
 		return 0;
 	if (want->text)
@@ -327,12 +359,13 @@ static cow_errno purge(struct engine *g, const json_t *args, json_t **ret, struc
 			/* Its time may have come in this moment. */
 			if (r == 0 || r == -ENOENT)
 				json_array_append_new(
-				    purged, json_pack("{s:o}", "id", id_json(want.ids[j])));
+				    purged, json_pack("{s:o}", "id", branch_id_json(want.ids[j])));
 			r = r == -ENOENT ? 0 : r;
 		}
 		search_release(&want);
 	}
 	*ret = json_pack("{s:o}", "purged", purged);
+	old_logs_remove(g);
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/daemon/branch_edit.h"
+#include "tools/daemon/branch_json.h"
 #include "tools/daemon/branch_limits.h"
 #include "tools/daemon/branch_port.h"
 #include "tools/daemon/fork_policy.h"
@@ -76,12 +77,12 @@ cow_errno verb_server_place(struct engine *g, const json_t *args, json_t **ret, 
 	*ret = server_settings(g, &b);
 	mounted = engine_mountpoint(g, mountpoint, sizeof(mountpoint));
 	snprintf(path, sizeof(path), "%s/%s", mountpoint, b.name);
-	place =
-	    json_pack("{s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o,s:o}", "branch", json_text(b.name), "path",
-		      json_text(mounted ? path : NULL), "port", branch_port_in(b.settings),
-		      "ephemeral", b.ephemeral, "poisoned", b.poisoned, "lost", b.lost, "files",
-		      json_count(cow_branch_open_files(g->store, name)), "writers",
-		      json_count(cow_branch_open_writers(g->store, name)), "fork", policy);
+	place = json_pack("{s:o,s:o,s:o,s:i,s:b,s:b,s:b,s:o,s:o,s:o}", "branch", json_text(b.name),
+			  "id", branch_id_json(b.id), "path", json_text(mounted ? path : NULL),
+			  "port", branch_port_in(b.settings), "ephemeral", b.ephemeral, "poisoned",
+			  b.poisoned, "lost", b.lost, "files",
+			  json_count(cow_branch_open_files(g->store, name)), "writers",
+			  json_count(cow_branch_open_writers(g->store, name)), "fork", policy);
 	json_object_update(*ret, place);
 	json_decref(place);
 	cow_branch_info_release(&b);

@@ -7,6 +7,7 @@
 #include "store/branch.h"
 #include "tools/daemon/branch_json.h"
 #include "tools/daemon/engine.h"
+#include "tools/daemon/history.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/private.h"
 
@@ -161,13 +162,16 @@ static json_t *sorted(json_t *events)
 	return out;
 }
 
-/* {branch}: what happened to it, newest first */
+#define SERVER_EVENTS 100 /* as many as nobody said otherwise */
+
+/* {branch, most?: of what its server did}: what happened to it, newest first */
 static cow_errno history(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
 	struct cow_branch_info b = {0};
+	const json_t *most = json_object_get(args, "most");
 	json_t *events;
 	const char *branch;
-	char detail[COW_BRANCH_MAX + 32];
+	char detail[COW_BRANCH_MAX + 32], id[BRANCH_ID_SIZE];
 	cow_errno r = engine_text(args, "branch", &branch, e);
 
 	if (r == 0)
@@ -180,6 +184,10 @@ static cow_errno history(struct engine *g, const json_t *args, json_t **ret, str
 	add_own_event(events, "created", b.created_ns, detail);
 	add_new_contents(events, &b, b.parent[0] ? detail : NULL);
 	r = cow_snapshot_each(g->store, branch, add_event, events);
+	branch_id_text(b.id, id);
+	history_read(cow_store_path(g->store), id,
+		     json_is_integer(most) ? (size_t)json_integer_value(most) : SERVER_EVENTS,
+		     events);
 	*ret = json_pack("{s:o,s:o}", "branch", json_text(b.name), "events", sorted(events));
 	cow_branch_info_release(&b);
 	return r < 0 ? cow_fail(e, r, "cannot list the snapshots: %s", strerror(-r)) : 0;

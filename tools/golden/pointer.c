@@ -80,7 +80,7 @@ static cow_errno move_pointer(struct golden_image *g, const char *image, struct 
 		return ask(g, "branch.create",
 			   json_pack("{s:s,s:s,s:{}}", "name", name, "parent", image, "settings"),
 			   NULL, e);
-	r = serve_make_way(g->run->store, name, true, e);
+	r = serve_make_way(g->run->store, name, true, "the golden image moved", e);
 	if (r == 0)
 		r = ask(g, "branch.reset",
 			json_pack("{s:s,s:s,s:b}", "name", name, "source", image, "force", 1), NULL,

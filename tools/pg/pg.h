@@ -5,6 +5,7 @@
  * runs any SQL: what cowfs does to a database is what is listed here. Servers are started elsewhere
  * (pgserver.h). Connections are made as the calling user; errors carry the server's own words. */
 #pragma once
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -81,5 +82,7 @@ cow_errno cow_pg_fork_change(const struct pg_address *at, struct pg_fork_change 
 
 /* Run the SQL of a file on a branch in one transaction, with psql as the owner of the data; starts
  * its server for that time when it does not run. "-" is stdin. On failure nothing of the file has
- * happened, and the reason is in call->error. (pgseed.c) */
-cow_errno pg_seed(struct command_call *call, const char *branch, const char *file);
+ * happened, and the reason is in call->error. `stop`: as of struct process; NULL = none. (pgseed.c)
+ */
+cow_errno pg_seed(struct command_call *call, const char *branch, const char *file,
+		  const volatile sig_atomic_t *stop);

@@ -53,6 +53,7 @@ static cow_errno read_answer(struct command_call *call, json_t *a, struct pgbran
 	ret->base = json_is_true(json_object_get(a, "base"));
 	ret->memory_bytes = (uint64_t)json_integer_value(json_object_get(a, "memory_bytes"));
 	ret->cpus = json_number_value(json_object_get(a, "cpus"));
+	copy_text(a, "id", ret->id, sizeof(ret->id));
 	copy_text(a, "profile", ret->profile, sizeof(ret->profile));
 	copy_text(a, "postgres", ret->own, sizeof(ret->own));
 	ret->policy = fork_policy_parse(json_object_get(a, "fork"));

@@ -19,6 +19,7 @@ struct pgbranch {
 	char bindir[PATH_MAX]; /* "" until pgbranch_find_programs */
 	char socket_dir[108];
 	char log[PATH_MAX];
+	char id[32];   /* as branches are shown with */
 	char user[64]; /* name of the owner of the data: its first superuser, by custom */
 	int port;      /* 0 = never started */
 	int major;

@@ -231,17 +231,32 @@ cow_errno pgplace_link_data(const char *private_dir, const char *pgdata)
 	return rename(fresh, link) < 0 ? -errno : 0;
 }
 
+void pgplace_rename_log(const char *store, const char *from, const char *to)
+{
+	char sockets[108], was[PATH_MAX], is[PATH_MAX], was_old[PATH_MAX + 4], is_old[PATH_MAX + 4];
+
+	if (pgplace_fill(store, from, sockets, sizeof(sockets), was, sizeof(was), NULL) < 0 ||
+	    pgplace_fill(store, to, sockets, sizeof(sockets), is, sizeof(is), NULL) < 0)
+		return;
+	snprintf(was_old, sizeof(was_old), "%s.1", was);
+	snprintf(is_old, sizeof(is_old), "%s.1", is);
+	/* What an earlier branch of that name left is not its. */
+	unlink(is);
+	unlink(is_old);
+	rename(was, is);
+	rename(was_old, is_old);
+}
+
 void pgplace_hand_over(const char *store, const char *from, const char *to, const char *pgdata)
 {
-	char sockets[108], private[124], log[PATH_MAX], fresh[PATH_MAX];
+	char sockets[108], private[124], log[PATH_MAX];
 
 	if (pgplace_fill(store, from, sockets, sizeof(sockets), log, sizeof(log), NULL) < 0)
 		return;
 	pgplace_private_dir(sockets, private, sizeof(private));
 	if (access(private, F_OK) == 0)
 		pgplace_link_data(private, pgdata);
-	if (pgplace_fill(store, to, sockets, sizeof(sockets), fresh, sizeof(fresh), NULL) == 0)
-		rename(log, fresh);
+	pgplace_rename_log(store, from, to);
 }
 
 void pgplace_first_dir(const char *socket_dir, char *ret, size_t size)

@@ -58,6 +58,9 @@ cow_errno pgplace_link_data(const char *private_dir, const char *pgdata);
  * done is left; the server goes on. */
 void pgplace_hand_over(const char *store, const char *from, const char *to, const char *pgdata);
 
+/* A branch that does not run has another name: its log follows. */
+void pgplace_rename_log(const char *store, const char *from, const char *to);
+
 /* Sockets of the restricted server of a first start (pgfirst.h), in the public directory too. */
 void pgplace_first_dir(const char *socket_dir, char *ret, size_t size);
 

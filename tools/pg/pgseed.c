@@ -20,7 +20,8 @@ static int open_file(const char *file)
 }
 
 /* The file is stdin: its owner may be the only one who can read it. */
-static cow_errno feed(const struct pgbranch *b, int in, const char *file, struct cow_error *e)
+static cow_errno feed(const struct pgbranch *b, int in, const char *file,
+		      const volatile sig_atomic_t *stop, struct cow_error *e)
 {
 	char port[16], program[PATH_MAX + 8], said[800];
 	const char *const argv[] = {
@@ -28,8 +29,12 @@ static cow_errno feed(const struct pgbranch *b, int in, const char *file, struct
 	    "-p",    port,    "-U", b->user,           "-d", "postgres", NULL};
 	CLEANUP_FD int err = process_memory("errors");
 	/* What the SQL selects is not our result. */
-	const struct process p = {
-	    .argv = argv, .in = in, .out = PROCESS_NULL, .err = err, .owner_of = b->pgdata};
+	const struct process p = {.argv = argv,
+				  .in = in,
+				  .out = PROCESS_NULL,
+				  .err = err,
+				  .owner_of = b->pgdata,
+				  .stop = stop};
 	int status = 0;
 	cow_errno r;
 
@@ -43,7 +48,8 @@ static cow_errno feed(const struct pgbranch *b, int in, const char *file, struct
 	return cow_fail(e, -EINVAL, "the SQL of %s failed, no branch was made:\n%s", file, said);
 }
 
-cow_errno pg_seed(struct command_call *call, const char *branch, const char *file)
+cow_errno pg_seed(struct command_call *call, const char *branch, const char *file,
+		  const volatile sig_atomic_t *stop)
 {
 	CLEANUP_FD int in = open_file(file);
 	struct pgvisit v;
@@ -54,5 +60,5 @@ cow_errno pg_seed(struct command_call *call, const char *branch, const char *fil
 	r = pgvisit_begin(call, branch, &v);
 	if (r < 0)
 		return r;
-	return pgvisit_end(call, &v, feed(&v.branch, in, file, &call->error));
+	return pgvisit_end(call, &v, feed(&v.branch, in, file, stop, &call->error));
 }

@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "store/cleanup.h"
+#include "tools/daemon/history.h"
 #include "tools/process/process.h"
 #include "tools/serve/client.h"
 
 #define START_MS 300000u
 #define STOP_MS 60000u
+#define LOOK "for a command that works in it" /* what histories say */
 #define LEAVE_STEPS 40
 #define LEAVE_STEP_MS 50
 
@@ -37,7 +39,8 @@ static cow_errno served_state(const char *store, const char *name, char *buf, si
 static cow_errno ask_serve(struct command_call *call, const char *verb, const char *name,
 			   struct cow_error *e)
 {
-	return serve_call(call->store, verb, json_pack("{s:s}", "name", name), NULL, e);
+	return serve_call(call->store, verb, json_pack("{s:s,s:s}", "name", name, "why", LOOK),
+			  NULL, e);
 }
 
 /* --- begin and end --- */
@@ -67,7 +70,11 @@ static cow_errno start(struct command_call *call, struct pgvisit *v)
 		r = pgbranch_find_programs(&v->branch, NULL, &call->error);
 	if (r == 0)
 		r = pgbranch_await_quiet(call, &v->branch);
-	return r < 0 ? r : pgbranch_start(&v->branch, &none, START_MS, &call->error);
+	if (r == 0)
+		r = pgbranch_start(&v->branch, &none, START_MS, &call->error);
+	if (r == 0)
+		history_add(call->store, v->branch.id, "started", LOOK);
+	return r;
 }
 
 cow_errno pgvisit_begin(struct command_call *call, const char *name, struct pgvisit *ret)
@@ -123,6 +130,8 @@ cow_errno pgvisit_end(struct command_call *call, struct pgvisit *v, cow_errno r)
 		ended = put_back_served(call, v, &ending);
 	else
 		ended = pgserver_stop(v->branch.pgdata, PGSERVER_FAST, STOP_MS, &was, &ending);
+	if (!v->served && ended == 0)
+		history_add(call->store, v->branch.id, "stopped", LOOK);
 	if (r == 0 && ended < 0) {
 		call->error = ending;
 		return ended;

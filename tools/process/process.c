@@ -52,14 +52,48 @@ static void become(const struct process *p)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
+static volatile pid_t running;
+
+pid_t process_running(void)
+{
+	return running;
+}
+
+/* A signal that came since the fork is for the program, not for our handlers. */
+static void drop_handlers(void)
+{
+	struct sigaction was;
+
+	for (int number = 1; number < SIGRTMIN; number++)
+		if (sigaction(number, NULL, &was) == 0 && was.sa_handler != SIG_IGN &&
+		    was.sa_handler != SIG_DFL)
+			signal(number, SIG_DFL);
+}
+
 cow_errno process_start(const struct process *p, pid_t *ret_pid, struct cow_error *e)
 {
+	sigset_t all, before;
+	int failed;
+
 	fflush(NULL);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (p->stop && *p->stop) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		return cow_fail(e, -EINTR, "interrupted");
+	}
 	*ret_pid = fork();
-	if (*ret_pid == 0)
+	failed = errno;
+	if (*ret_pid == 0) {
+		drop_handlers();
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		become(p);
-	return *ret_pid > 0 ? 0
-			    : cow_fail(e, -errno, "cannot run %s: %s", p->argv[0], strerror(errno));
+	}
+	running = *ret_pid > 0 ? *ret_pid : 0;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return *ret_pid > 0
+		   ? 0
+		   : cow_fail(e, -failed, "cannot run %s: %s", p->argv[0], strerror(failed));
 }
 
 cow_errno process_wait(pid_t pid, int *ret_status, struct cow_error *e)
@@ -70,6 +104,8 @@ cow_errno process_wait(pid_t pid, int *ret_status, struct cow_error *e)
 		if (errno != EINTR)
 			return cow_fail(e, -errno, "cannot wait for a program: %s",
 					strerror(errno));
+	if (running == pid)
+		running = 0;
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	return 0;
 }

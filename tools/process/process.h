@@ -4,6 +4,7 @@
  * What the program says goes to descriptors; a memory file (process_memory) takes any amount
  * without anybody having to read while it runs. Safe only in a process with one thread. */
 #pragma once
+#include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -17,14 +18,21 @@ struct process {
 	int in, out, err;        /* descriptors, or one of the two above */
 	const char *owner_of;    /* become the owner of this path first; NULL = stay who we are */
 	const char *const *env;  /* NAME, VALUE, ... set in it; ends with NULL; may be NULL */
+	/* Set by a handler of a signal: nothing is started any more. May be NULL. */
+	const volatile sig_atomic_t *stop;
 };
 
-/* Start it; *ret_pid must be waited for. -ENOENT... : cannot fork. That the program cannot be run
- * shows as exit status 126 or 127 with the reason on its `err`. */
+/* Start it; *ret_pid must be waited for. -EINTR `stop` is set; -EAGAIN... : cannot fork. That the
+ * program cannot be run shows as exit status 126 or 127 with the reason on its `err`. Handlers of
+ * signals are not inherited. */
 cow_errno process_start(const struct process *p, pid_t *ret_pid, struct cow_error *e);
 
 /* *ret_status as a shell has it: exit status, or 128 + signal. */
 cow_errno process_wait(pid_t pid, int *ret_status, struct cow_error *e);
+
+/* What was started last and not waited for yet, for a handler that passes a signal on: 0 = nothing.
+ * With `stop` no signal falls between the two: it comes before the start, or finds it here. */
+pid_t process_running(void);
 
 cow_errno process_run(const struct process *p, int *ret_status, struct cow_error *e);
 

@@ -232,6 +232,7 @@ static void drop_old_place(const struct serve_branch *b)
 void serve_branch_exited(struct serve_branch *b, int status)
 {
 	bool asked = b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING;
+	bool crash = !asked && status > 0, gave_up;
 
 	serve_straight_end(b);
 	drop_old_place(b);
@@ -239,16 +240,17 @@ void serve_branch_exited(struct serve_branch *b, int status)
 	serve_work_forget_group(b->name);
 	if (b->started_ms && serve_now_ms() - b->started_ms >= PROVEN_MS)
 		b->failures = 0;
-	if (!asked && status > 0)
+	if (crash)
 		note_crash(b, status);
 	else
 		cow_log_info("%s: postgres ended", b->name);
 	if (asked && status <= 0)
 		b->failures = 0;
+	gave_up = !asked && b->failures >= FAILURES_MAX;
+	serve_note_ended(b, asked, crash, gave_up);
 	/* If it was started without us, its addresses are ours from now on. */
 	serve_listen_branch(b);
-	serve_branch_event(b, !asked && b->failures >= FAILURES_MAX ? SERVE_GAVE_UP : SERVE_ENDED,
-			   NULL);
+	serve_branch_event(b, gave_up ? SERVE_GAVE_UP : SERVE_ENDED, NULL);
 }
 
 void serve_branch_adopt(struct serve_branch *b, const json_t *server)
@@ -287,6 +289,7 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 		    const struct cow_error *e)
 {
 	struct serve_branch *b = arg;
+	bool gave_up;
 
 	s->starting--;
 	b->launched = false;
@@ -299,6 +302,9 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 		cow_log_info("%s: postgres (pid %d) runs after %d ms", b->name, (int)b->pid,
 			     b->start_took_ms);
 		serve_branch_event(b, SERVE_STARTED, NULL);
+		/* Those who waited are on their way. */
+		if (!json_is_true(json_object_get(server, "adopted")))
+			serve_note_started(b);
 		/* It may have ended before anybody watched. */
 		if (b->pidfd < 0)
 			serve_branch_exited(b, -1);
@@ -311,9 +317,10 @@ static void started(struct serve *s, void *arg, cow_errno r, const json_t *serve
 			json_decref(b->settings);
 			b->settings = NULL;
 		}
+		gave_up = b->failures >= FAILURES_MAX;
 		cow_log_error("%s did not start (%u in a row): %s", b->name, b->failures, e->text);
-		serve_branch_event(b, b->failures >= FAILURES_MAX ? SERVE_GAVE_UP : SERVE_NO_START,
-				   NULL);
+		serve_note_no_start(b, gave_up);
+		serve_branch_event(b, gave_up ? SERVE_GAVE_UP : SERVE_NO_START, NULL);
 	}
 	serve_branch_release(b);
 	serve_pump(s);
@@ -335,10 +342,11 @@ bool serve_has_room(const struct serve *s)
 	return !s->o->max_running || n < s->o->max_running;
 }
 
-/* Room for one more server? Otherwise somebody is sent to sleep, and we are called again. */
-static bool make_room(struct serve *s)
+/* Room for the server of `next`? Otherwise somebody is sent to sleep, and we are called again. */
+static bool make_room(struct serve *s, const struct serve_branch *next)
 {
 	struct serve_branch *b, *longest = NULL;
+	char why[COW_BRANCH_MAX + 64];
 	unsigned n = 0, leaving = 0;
 
 	TAILQ_FOREACH (b, &s->branches, link) {
@@ -352,9 +360,10 @@ static bool make_room(struct serve *s)
 	if (!s->o->max_running || n < s->o->max_running)
 		return true;
 	if (leaving == 0 && longest) {
-		cow_log_info("%s is put to sleep: %u servers are the most", longest->name,
-			     s->o->max_running);
-		serve_rest_evict(longest);
+		snprintf(why, sizeof(why), "made room for %s: %u servers are the most", next->name,
+			 s->o->max_running);
+		cow_log_info("%s is put to sleep: it %s", longest->name, why);
+		serve_rest_evict(longest, why);
 	}
 	return false;
 }
@@ -363,7 +372,7 @@ void serve_pump(struct serve *s)
 {
 	struct serve_branch *b;
 
-	while ((b = TAILQ_FIRST(&s->starts)) && s->starting < s->o->max_starts && make_room(s)) {
+	while ((b = TAILQ_FIRST(&s->starts)) && s->starting < s->o->max_starts && make_room(s, b)) {
 		TAILQ_REMOVE(&s->starts, b, start_link);
 		b->queued = false;
 		b->launched = true;
@@ -380,6 +389,25 @@ static void begin_start(struct serve_branch *b)
 	b->queued = true;
 	b->serve->wakes++;
 	TAILQ_INSERT_TAIL(&b->serve->starts, b, start_link);
+}
+
+/* As if nobody had asked for a start yet. */
+static void dequeue(struct serve_branch *b)
+{
+	if (!b->queued)
+		return;
+	TAILQ_REMOVE(&b->serve->starts, b, start_link);
+	b->queued = false;
+	b->state = SERVE_SUSPENDED;
+}
+
+void serve_branch_unwanted(struct serve_branch *b)
+{
+	if (!b->queued || b->held || b->pool[0] || serve_asks_wake(b))
+		return;
+	cow_log_info("%s is not started: nobody waits for it any more", b->name);
+	dequeue(b);
+	serve_asks_answer(b, 0);
 }
 
 /* --- what the table says --- */
@@ -406,6 +434,24 @@ static void refuse_one(struct serve_branch *b, struct serve_conn *c)
 			 b->reason.text);
 		serve_conn_refuse(c, "57P03", message, b->reason.hint);
 	}
+}
+
+void serve_branch_refuse_late(struct serve_branch *b, struct serve_conn *c)
+{
+	char message[COW_BRANCH_MAX + 128];
+
+	if (!b->queued || serve_has_room(b->serve)) {
+		serve_conn_refuse(c, "57P03", "the branch did not start in time",
+				  "It may still be starting: try again.");
+		return;
+	}
+	snprintf(message, sizeof(message),
+		 "no room for the server of branch \"%s\": %u run, which is the most, and none of "
+		 "them is idle",
+		 b->name, b->serve->o->max_running);
+	serve_conn_refuse(c, "57P03", message,
+			  "Close sessions of other branches, or let cowfs serve run more "
+			  "(max_running).");
 }
 
 static void refuse_all(struct serve_branch *b)
@@ -447,7 +493,7 @@ static void settle(struct serve_branch *b)
 	if (b->state == SERVE_STOPPED)
 		refuse_all(b);
 	else if (!TAILQ_EMPTY(&b->waiting))
-		serve_branch_event(b, SERVE_WAKE, NULL);
+		serve_branch_do(b, SERVE_WAKE, "a client waited for the shutdown to end");
 	serve_pump(b->serve);
 }
 
@@ -461,10 +507,15 @@ static void no_note(struct serve *s, void *arg, cow_errno r, const json_t *resul
 
 void serve_branch_event(struct serve_branch *b, enum serve_event event, struct serve_conn *c)
 {
-	enum serve_state before = b->state;
-	struct serve_step step = serve_step(before, event);
 	bool evicted = b->straight.evicted;
+	enum serve_state before;
+	struct serve_step step;
 
+	/* A start that has not begun is no reason to wait. */
+	if (event == SERVE_STOP || event == SERVE_SUSPEND)
+		dequeue(b);
+	before = b->state;
+	step = serve_step(before, event);
 	b->state = step.next;
 	if (step.next != SERVE_IDLE)
 		b->straight.watched = b->straight.evicted = false;
@@ -481,15 +532,20 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 	case SERVE_DO_NOTHING:
 		break;
 	case SERVE_DO_START:
+		serve_note_why(b, event, c);
 		if (c)
 			serve_conn_hold(c);
 		begin_start(b);
 		serve_pump(b->serve);
 		break;
 	case SERVE_DO_SHUTDOWN:
+		serve_note_why(b, event, NULL);
 		serve_rest_shutdown(b);
 		break;
 	case SERVE_DO_HOLD:
+		/* It was falling asleep, and is to stay down. */
+		if (event == SERVE_STOP && step.next != before)
+			serve_note_why(b, event, NULL);
 		if (c)
 			serve_conn_hold(c);
 		break;
@@ -525,4 +581,11 @@ void serve_branch_event(struct serve_branch *b, enum serve_event event, struct s
 	/* It was to make room, and somebody came. */
 	if (evicted && b->state == SERVE_RUNNING)
 		serve_pump(b->serve);
+}
+
+void serve_branch_do(struct serve_branch *b, enum serve_event event, const char *why)
+{
+	b->because = why;
+	serve_branch_event(b, event, NULL);
+	b->because = NULL;
 }

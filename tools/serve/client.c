@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "tools/daemon/wire.h"
@@ -23,6 +25,8 @@ static cow_errno read_answer(struct wire *w, json_t **ret, struct cow_error *e)
 	int n = wire_read(w, &line);
 	cow_errno r;
 
+	if (n == -ETIMEDOUT)
+		return cow_fail(e, n, "not done in time; cowfs serve goes on with it");
 	if (n <= 0)
 		return cow_fail(e, -ECONNRESET, "cowfs serve went away before it answered");
 	v = json_object_get(line, "result");
@@ -33,8 +37,23 @@ static cow_errno read_answer(struct wire *w, json_t **ret, struct cow_error *e)
 	return r;
 }
 
+/* 0 = for ever. */
+static void give_up_after(int fd, unsigned timeout_ms)
+{
+	const struct timeval t = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+
+	if (timeout_ms)
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+}
+
 cow_errno serve_call(const char *store, const char *verb, json_t *args, json_t **ret,
 		     struct cow_error *e)
+{
+	return serve_call_within(store, verb, args, 0, ret, e);
+}
+
+cow_errno serve_call_within(const char *store, const char *verb, json_t *args, unsigned timeout_ms,
+			    json_t **ret, struct cow_error *e)
 {
 	struct wire w;
 	int fd;
@@ -47,6 +66,7 @@ cow_errno serve_call(const char *store, const char *verb, json_t *args, json_t *
 		cow_fail(e, -ENOTCONN, "no cowfs serve runs for the store %s", store);
 		return cow_hint(e, -ENOTCONN, "Start it: cowfs serve --store %s", store);
 	}
+	give_up_after(fd, timeout_ms);
 	wire_init(&w, fd, WIRE_ANSWER_MAX);
 	r = wire_write(&w,
 		       json_pack("{s:s,s:o}", "verb", verb, "args", args ? args : json_object()));
@@ -103,7 +123,8 @@ void serve_overlay(const char *store, json_t *branches)
 	json_decref(status);
 }
 
-cow_errno serve_make_way(const char *store, const char *name, bool force, struct cow_error *e)
+cow_errno serve_make_way(const char *store, const char *name, bool force, const char *why,
+			 struct cow_error *e)
 {
 	json_t *status = NULL, *known;
 	bool idle;
@@ -117,5 +138,6 @@ cow_errno serve_make_way(const char *store, const char *name, bool force, struct
 	json_decref(status);
 	if (!idle && !force)
 		return 0;
-	return serve_call(store, "suspend", json_pack("{s:s}", "name", name), NULL, e);
+	return serve_call(store, "suspend", json_pack("{s:s,s:s}", "name", name, "why", why), NULL,
+			  e);
 }

@@ -85,6 +85,7 @@ static void unlist(struct serve_conn *c)
 	TAILQ_REMOVE(&c->branch->waiting, c, waiting_link);
 	c->branch->held--;
 	c->listed = false;
+	serve_branch_unwanted(c->branch);
 }
 
 static void leave_branch(struct serve_conn *c)
@@ -156,8 +157,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	struct serve_conn *c = arg;
 
 	if (c->phase == SERVE_WAITING)
-		serve_conn_refuse(c, "57P03", "the branch did not start in time",
-				  "It may still be starting, or the most servers run: try again.");
+		serve_branch_refuse_late(c->branch, c);
 	else if (c->phase != SERVE_TALKING)
 		serve_conn_free(c);
 }

@@ -28,6 +28,7 @@ struct serve_ask {
 	struct serve_branch *branch; /* that it is about; NULL = all */
 	struct serve_asks *list;     /* where it waits; NULL = nowhere */
 	enum serve_event event;
+	char why[64]; /* for the history */
 	bool repeated, answered;
 };
 
@@ -57,8 +58,11 @@ static void ask_free(struct serve_ask *ask)
 {
 	if (ask->list)
 		TAILQ_REMOVE(ask->list, ask, link);
-	if (ask->branch)
+	ask->list = NULL;
+	if (ask->branch) {
+		serve_branch_unwanted(ask->branch);
 		serve_branch_release(ask->branch);
+	}
 	if (ask->bev)
 		bufferevent_free(ask->bev);
 	free(ask);
@@ -107,7 +111,8 @@ static bool is_reached(const struct serve_ask *ask)
 
 	if (ask->event == SERVE_WAKE)
 		return at == SERVE_RUNNING || at == SERVE_IDLE;
-	return at == SERVE_SUSPENDED || at == SERVE_STOPPED;
+	/* To be stopped is more than to be down: it stays so. */
+	return at == SERVE_STOPPED || (ask->event == SERVE_SUSPEND && at == SERVE_SUSPENDED);
 }
 
 static void answer_one(struct serve_ask *ask, cow_errno r)
@@ -117,18 +122,28 @@ static void answer_one(struct serve_ask *ask, cow_errno r)
 
 	if (is_reached(ask)) {
 		send_result(ask, serve_branch_json(b));
-	} else if (r == 0 && !ask->repeated && !b->removed) {
-		/* It was in the middle of something else: that is over now. */
+	} else if ((r == 0 || ask->event != SERVE_WAKE) && !ask->repeated && !b->removed) {
+		/* It was in the middle of something else: that is over now, well or not. */
 		ask->repeated = true;
 		TAILQ_INSERT_TAIL(&b->asks, ask, link);
 		ask->list = &b->asks;
-		serve_branch_event(b, ask->event, NULL);
+		serve_branch_do(b, ask->event, ask->why);
 	} else {
 		e = b->reason;
 		if (!e.text[0])
 			cow_fail(&e, -EBUSY, "%s is %s", b->name, serve_state_name(b->state));
 		send_error(ask, r < 0 ? r : -EBUSY, &e);
 	}
+}
+
+bool serve_asks_wake(const struct serve_branch *b)
+{
+	const struct serve_ask *ask;
+
+	TAILQ_FOREACH (ask, &b->asks, link)
+		if (ask->event == SERVE_WAKE)
+			return true;
+	return false;
 }
 
 void serve_asks_answer(struct serve_branch *b, cow_errno r)
@@ -199,6 +214,7 @@ static void do_event(struct serve_ask *ask, const json_t *args, enum serve_event
 	const char *name = json_string_value(json_object_get(args, "name"));
 	struct serve_branch *b = name ? serve_branch_find(ask->serve, name) : NULL;
 	json_t *settings = json_object_get(args, "settings");
+	const char *why = json_string_value(json_object_get(args, "why"));
 	struct cow_error e = COW_ERROR_INIT;
 
 	if (!b || b->doomed) {
@@ -214,11 +230,12 @@ static void do_event(struct serve_ask *ask, const json_t *args, enum serve_event
 	b->refs++;
 	ask->branch = b;
 	ask->event = event;
+	snprintf(ask->why, sizeof(ask->why), "%s", why ? why : "by hand");
 	if (event == SERVE_WAKE && b->state == SERVE_FAILED)
 		b->failures = 0;
 	TAILQ_INSERT_TAIL(&b->asks, ask, link);
 	ask->list = &b->asks;
-	serve_branch_event(b, event, NULL);
+	serve_branch_do(b, event, ask->why);
 }
 
 /* A member of a pool got its name: what it means can be done before the daemon is asked. */

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "store/branch.h"
+#include "tools/daemon/history.h"
 #include "tools/serve/serve.h"
 #include "tools/serve/state.h"
 #include "tools/serve/startup_packet.h"
@@ -71,9 +72,11 @@ struct serve_branch {
 	uint64_t started_ms,
 	    rested_ms; /* monotonic: when it took connections, had its last client */
 	int start_took_ms;
-	uint64_t starts;         /* how often it was started */
-	struct cow_error reason; /* why it is as it is */
-	char unlimited[256];     /* why its server runs without its limits; "" = it does not */
+	const char *because;       /* who makes an event says why; NULL = the event says it */
+	char why[HISTORY_MESSAGE]; /* the start or shutdown under way is, for its history */
+	uint64_t starts;           /* how often it was started */
+	struct cow_error reason;   /* why it is as it is */
+	char unlimited[256];       /* why its server runs without its limits; "" = it does not */
 
 	unsigned clients, held; /* with a server, or on the way to it; waiting for it */
 	struct serve_straight straight;
@@ -133,6 +136,8 @@ struct serve_branch *serve_branch_find(struct serve *s, const char *name); /* NU
 struct serve_branch *serve_branch_match(struct serve *s, const char *name);
 /* Something happened. `c`: the client of SERVE_CONNECT; it is forwarded, held or refused. */
 void serve_branch_event(struct serve_branch *b, enum serve_event event, struct serve_conn *c);
+/* The same without a client, and `why`, for the history if something comes of it. */
+void serve_branch_do(struct serve_branch *b, enum serve_event event, const char *why);
 void serve_branch_adopt(struct serve_branch *b, const json_t *server);
 /* Its server was started without us and listens where we would: it is not put to sleep, because
  * we do not see its clients. */
@@ -141,16 +146,22 @@ void serve_branch_exited(struct serve_branch *b, int status); /* -1 = not known 
 /* It has another name, and everything else it had. A sync that runs is done over. */
 void serve_branch_rename(struct serve_branch *b, const char *name);
 bool serve_branch_is_down(const struct serve_branch *b);
+/* Somebody who waited for its server went. When nobody is left and its turn to start has not come,
+ * it sleeps on: else servers would start, and put others to sleep, for clients that are gone. */
+void serve_branch_unwanted(struct serve_branch *b);
+/* This client has waited for too long. */
+void serve_branch_refuse_late(struct serve_branch *b, struct serve_conn *c);
 /* Start those whose turn it is. */
 void serve_pump(struct serve *s);
 bool serve_has_room(const struct serve *s); /* for one more server, without putting one to sleep */
 
 /* --- rest.c --- */
-void serve_rest_begin(struct serve_branch *b);                 /* the last client went */
-void serve_rest_watch(struct serve_branch *b);                 /* it has clients */
-void serve_rest_anew(struct serve_branch *b);                  /* its settings changed */
-void serve_rest_shutdown(struct serve_branch *b);              /* begin a fast shutdown */
-void serve_rest_evict(struct serve_branch *b);                 /* idle: make room for another */
+void serve_rest_begin(struct serve_branch *b);    /* the last client went */
+void serve_rest_watch(struct serve_branch *b);    /* it has clients */
+void serve_rest_anew(struct serve_branch *b);     /* its settings changed */
+void serve_rest_shutdown(struct serve_branch *b); /* begin a fast shutdown */
+/* It is idle, and makes room for another; `why`: for its history. */
+void serve_rest_evict(struct serve_branch *b, const char *why);
 void serve_on_rest(evutil_socket_t fd, short what, void *arg); /* its timer */
 
 /* --- straight.c --- */
@@ -163,6 +174,14 @@ void serve_straight_end(struct serve_branch *b);
 /* Count who came straight, to all branches; SERVE_SEEN and SERVE_LAST_LEFT follow. */
 void serve_straight_look(struct serve *s);
 unsigned serve_clients(const struct serve_branch *b); /* with a server, by either way */
+
+/* --- note.c: what goes into the history of a branch (history.h) --- */
+/* A start or a shutdown begins: remember why. */
+void serve_note_why(struct serve_branch *b, enum serve_event event, const struct serve_conn *c);
+void serve_note_started(const struct serve_branch *b);
+/* Its server did not start, or ended; `crash`: by itself, and badly. */
+void serve_note_no_start(const struct serve_branch *b, bool gave_up);
+void serve_note_ended(const struct serve_branch *b, bool asked, bool crash, bool gave_up);
 
 /* --- pools.c --- */
 void serve_pools_keep(struct serve *s);
@@ -189,6 +208,7 @@ cow_errno serve_control_open(struct serve *s, struct cow_error *e);
 void serve_control_close(struct serve *s);
 /* Answer everybody who waits for this branch. `r` < 0: with its reason. */
 void serve_asks_answer(struct serve_branch *b, cow_errno r);
+bool serve_asks_wake(const struct serve_branch *b); /* somebody waits for its start */
 /* Answer one that waits for a sync, and free it. */
 void serve_ask_done(struct serve_ask *ask);
 void serve_ask_wait_for_sync(struct serve *s, struct serve_ask *ask);

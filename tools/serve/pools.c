@@ -55,13 +55,13 @@ static void warm(struct serve *s, struct serve_branch *b, bool runs)
 {
 	if (b->state == SERVE_SUSPENDED && (!b->pool_ready || runs)) {
 		if (!b->failures && !b->queued && !b->launched && serve_has_room(s))
-			serve_branch_event(b, SERVE_WAKE, NULL);
+			serve_branch_do(b, SERVE_WAKE, "made ahead, for its pool");
 	} else if (b->state == SERVE_IDLE && !b->pool_ready && !b->marking) {
 		b->marking = true;
 		b->refs++;
 		serve_job(s, serve_work_ready, b->name, marked, b);
 	} else if (b->state == SERVE_IDLE && b->pool_ready && !runs) {
-		serve_branch_event(b, SERVE_SUSPEND, NULL);
+		serve_branch_do(b, SERVE_SUSPEND, "its pool keeps stopped ones");
 	}
 }
 
@@ -87,7 +87,7 @@ static void discard(struct serve *s, struct serve_branch *b, const char *why)
 		return;
 	if (!serve_branch_is_down(b)) {
 		if (b->state == SERVE_IDLE)
-			serve_branch_event(b, SERVE_SUSPEND, NULL);
+			serve_branch_do(b, SERVE_SUSPEND, why);
 		return;
 	}
 	cow_log_info("%s is deleted: %s", b->name, why);

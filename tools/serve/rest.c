@@ -121,12 +121,13 @@ void serve_rest_begin(struct serve_branch *b)
 	serve_pump(b->serve);
 }
 
-void serve_rest_evict(struct serve_branch *b)
+void serve_rest_evict(struct serve_branch *b, const char *why)
 {
 	if (!b->straight.was) {
-		serve_branch_event(b, SERVE_SUSPEND, NULL);
+		serve_branch_do(b, SERVE_SUSPEND, why);
 		return;
 	}
+	snprintf(b->why, sizeof(b->why), "%s", why);
 	b->straight.evicted = true;
 	begin_watch(b, ARRIVE_MS);
 }
@@ -150,7 +151,8 @@ static void fall_asleep(struct serve_branch *b)
 	if (b->state != SERVE_IDLE)
 		return;
 	cow_log_info("%s falls asleep", b->name);
-	serve_branch_event(b, SERVE_QUIET, NULL);
+	/* Why it makes room was said when it was asked to. */
+	serve_branch_do(b, SERVE_QUIET, b->straight.evicted ? b->why : NULL);
 }
 
 void serve_on_rest(evutil_socket_t fd, short what, void *arg)

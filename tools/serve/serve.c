@@ -76,7 +76,7 @@ static void end_when_quiet(struct serve *s)
 		TAILQ_FOREACH (b, &s->branches, link)
 			if ((b->state == SERVE_RUNNING || b->state == SERVE_IDLE) &&
 			    !serve_branch_is_direct(b))
-				serve_branch_event(b, SERVE_SUSPEND, NULL);
+				serve_branch_do(b, SERVE_SUSPEND, "cowfs serve ended");
 	if (s->o->leave_running || still_up(s) == 0)
 		event_base_loopbreak(s->base);
 }

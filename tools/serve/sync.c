@@ -227,7 +227,7 @@ void serve_sweep(struct serve *s)
 			/* Its clients are told why; the next look finds it down. */
 			if (b->state == SERVE_RUNNING || b->state == SERVE_IDLE) {
 				cow_log_info("%s has expired and is shut down", b->name);
-				serve_branch_event(b, SERVE_SUSPEND, NULL);
+				serve_branch_do(b, SERVE_SUSPEND, "it expired");
 			}
 		} else {
 			if (s->swept++ == 0)

@@ -262,8 +262,8 @@ cow_errno serve_work_purge(struct serve *s, const char *name, json_t **ret, stru
 cow_errno serve_work_delete(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
 {
 	client_set_quiet(true);
-	return client_call_daemon(s->o->store, "branch.delete", json_pack("{s:[s]}", "names", name),
-				  ret, e);
+	return client_call_daemon(s->o->store, "branch.delete",
+				  json_pack("{s:[s],s:b}", "names", name, "expired", 1), ret, e);
 }
 
 cow_errno serve_work_mark(struct serve *s, const char *name, json_t **ret, struct cow_error *e)
