@@ -78,6 +78,12 @@ exits 0 cowfs checkout main --env
 same "$(grep -c . .env)" 10 "lines of .env after another checkout"
 same "$(. ./.env && ask "$DATABASE_URL" | cut -d'|' -f3)" main
 same "$(stat -c %a .env)" 640 "its mode"
+exits 0 cowfs checkout main
+lacks "$err" "still leads"
+exits 0 cowfs checkout feature/x
+contains "$err" "$PWD/.env still leads to another branch; to change that: cowfs checkout feature/x --env"
+same "$(. ./.env && ask "$DATABASE_URL" | cut -d'|' -f3)" main "it was not asked for"
+exits 0 cowfs checkout main --env
 
 note "a file of somebody else does not choose for us"
 chown nobody .cowfs

@@ -11,7 +11,7 @@
 
 #include <criterion/criterion.h>
 
-static char store[] = "/tmp/cowfs-history.XXXXXX", file[100], before[100];
+static char store[] = "/tmp/cowfs-history.XXXXXX", file[100], before[104];
 
 static void set_up(void)
 {

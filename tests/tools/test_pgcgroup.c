@@ -77,6 +77,13 @@ Test(pgcgroup, without_controllers_the_reason_is_said)
 	cr_assert_eq(pgcgroup_open(base, "b", 64 << 20, 0, &fd, &e), -ENOTSUP);
 	cr_assert(strstr(e.text, "controllers"));
 	cr_assert(strstr(e.hint, "cowfs-serve@.service"));
+	put("cgroup.subtree_control", "cpuset memory\n");
+	cr_assert_eq(pgcgroup_open(base, "b", 64 << 20, 0, &fd, &e), -ENOTSUP);
+	/* Nothing that a unit of systemd could lend. */
+	put("cgroup.controllers", "cpuset hugetlb\n");
+	cr_assert_eq(pgcgroup_open(base, "b", 64 << 20, 0, &fd, &e), -ENOTSUP);
+	cr_assert(strstr(e.text, "cgroup v1 has them"), "%s", e.text);
+	put("cgroup.controllers", "cpuset cpu memory pids\n");
 	put("cgroup.subtree_control", "pids\n");
 	cr_assert_eq(pgcgroup_open(base, "b", 64 << 20, 0, &fd, &e), -ENOTSUP);
 }

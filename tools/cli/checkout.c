@@ -237,3 +237,23 @@ cow_errno checkout_update_env(const char *path, const char *block, struct cow_er
 		return 0;
 	return write_text(real ? real : path, text, old ? &st : NULL, 0644, e);
 }
+
+bool checkout_env_is_of_another(const char *path, const char *branch)
+{
+	static const char name[] = "\nCOWFS_BRANCH=";
+	CLEANUP_FREE char *text = NULL, *end = NULL;
+	const char *block, *line;
+	struct stat st;
+
+	if (read_text(path, &text, &st) < 0 || !(block = strstr(text, BEGIN "\n")) ||
+	    !(line = strstr(block, name)))
+		return false;
+	line += sizeof(name) - 1;
+	end = strndup(line, strcspn(line, "\n"));
+	/* It may be in quotes. */
+	if (end && (*end == '\'' || *end == '"')) {
+		end[strlen(end) - 1] = '\0';
+		return strcmp(end + 1, branch) != 0;
+	}
+	return end && strcmp(end, branch) != 0;
+}

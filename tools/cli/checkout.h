@@ -7,6 +7,7 @@
  * to the user behind sudo, and nobody else may write it. */
 #pragma once
 #include <limits.h>
+#include <stdbool.h>
 
 #include "store/branch.h"
 #include "store/error.h"
@@ -30,6 +31,9 @@ cow_errno checkout_write(const struct checkout *c, struct cow_error *e);
  * block of ours is replaced in its place, lines elsewhere that set the same names become comments,
  * all other lines stay as they are. In one step; mode and owner stay, links are followed. */
 cow_errno checkout_update_env(const char *path, const char *block, struct cow_error *e);
+
+/* Is there a block of ours in that file for another branch than `branch`? */
+bool checkout_env_is_of_another(const char *path, const char *branch);
 
 /* The new text of such a file. Free the result; NULL = no memory. Pure. */
 char *checkout_env_text(const char *old, const char *block);

@@ -47,6 +47,29 @@ static cow_errno check_branch(struct command_call *call, const char *name)
 	return command_ask(call, "server.place", json_pack("{s:s}", "name", name), NULL);
 }
 
+/* Beside the file that pins, which may be above. The caller frees; NULL = no memory. */
+static char *env_beside(const struct checkout *c)
+{
+	char *path = NULL;
+
+	return asprintf(&path, "%.*s.env", (int)(strrchr(c->path, '/') - c->path) + 1, c->path) < 0
+		   ? NULL
+		   : path;
+}
+
+/* Commands use the one branch, the application the other: seldom what was meant. Role and database
+ * were chosen when it was written, so it is not written anew unasked. */
+static void warn_of_env(const struct checkout *c)
+{
+	CLEANUP_FREE char *path = env_beside(c);
+
+	if (path && checkout_env_is_of_another(path, c->branch))
+		fprintf(stderr,
+			"note: %s still leads to another branch; to change that: cowfs "
+			"checkout %s --env\n",
+			path, c->branch);
+}
+
 static cow_errno write_env(struct command_call *call, const struct checkout *c, const char *file)
 {
 	const char *role = command_option(call, "user"), *database = command_option(call, "dbname");
@@ -60,9 +83,7 @@ static cow_errno write_env(struct command_call *call, const struct checkout *c, 
 	serve_nudge(call->store);
 	u = pgbranch_address(&b, role, database);
 	r = pgurl_print(&u, PGURL_DOTENV, &block, &call->error);
-	/* Beside the file that pins, which may be above. */
-	if (r == 0 && !*file &&
-	    asprintf(&beside, "%.*s.env", (int)(strrchr(c->path, '/') - c->path) + 1, c->path) < 0)
+	if (r == 0 && !*file && !(beside = env_beside(c)))
 		r = cow_fail(&call->error, -ENOMEM, "no memory for a path");
 	return r < 0 ? r : checkout_update_env(*file ? file : beside, block, &call->error);
 }
@@ -103,6 +124,8 @@ static int run(struct command_call *call)
 	r = checkout_write(&c, &call->error);
 	if (r == 0 && (env || command_option(call, "env")))
 		r = write_env(call, &c, env ? env : "");
+	else if (r == 0 && !call->out.quiet)
+		warn_of_env(&c);
 	return r < 0 ? r : show(call, &c, false);
 }
 

@@ -74,19 +74,38 @@ static cow_errno put(const char *group, const char *file, const char *text)
 	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static bool has_controllers(const char *base)
+/* "cpu" is not in "cpuset memory". */
+static bool has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; *text; text += strcspn(text, " \n")) {
+		text += strspn(text, " \n");
+		if (strncmp(text, word, n) == 0 && strchr(" \n", text[n]))
+			return true;
+	}
+	return false;
+}
+
+/* Whether that file of the group names both; `without`: when there is no such file. */
+static bool lists_controllers(const char *base, const char *file, bool without)
 {
 	char path[PATH_MAX], text[512] = "";
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", base);
+	snprintf(path, sizeof(path), "%s/%s", base, file);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
+		return without;
 	if (!fgets(text, sizeof(text), f))
 		text[0] = '\0';
 	fclose(f);
-	return strstr(text, "memory") && strstr(text, "cpu");
+	return has_word(text, "memory") && has_word(text, "cpu");
+}
+
+static bool has_controllers(const char *base)
+{
+	return lists_controllers(base, "cgroup.subtree_control", false);
 }
 
 void pgcgroup_prepare(const char *base)
@@ -112,6 +131,9 @@ cow_errno pgcgroup_open(const char *base, const char *name, uint64_t memory_byte
 	char group[PATH_MAX], path[PATH_MAX + 16], text[64];
 	cow_errno r = 0;
 
+	if (!lists_controllers(base, "cgroup.controllers", true))
+		return refuse(e, "cgroup v2 has no controllers memory and cpu on this machine, "
+				 "because cgroup v1 has them or the kernel does without");
 	if (!has_controllers(base))
 		return refuse(e, "the controllers memory and cpu are not ours to use");
 	if (snprintf(group, sizeof(group), "%s/%s", base, name) >= (int)sizeof(group))
