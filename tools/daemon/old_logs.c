@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 
 /* A branch that is being renamed has its log under the old name for a moment. */
 #define QUIET_S 86400
+#define EVERY_S 3600
 
 /* Names of files that stay: keys of an object. */
 static int keep(const struct cow_branch_info *b, json_t *files)
@@ -70,12 +72,26 @@ static void remove_from(DIR *d, const json_t *files)
 			unlinkat(dirfd(d), de->d_name, 0);
 }
 
+/* To list all branches takes longer than to delete one. */
+static bool looked_lately(void)
+{
+	static _Atomic int64_t next_s;
+	struct timespec t;
+	int64_t at = next_s;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec < at || !atomic_compare_exchange_strong(&next_s, &at, t.tv_sec + EVERY_S);
+}
+
 void old_logs_remove(struct engine *g)
 {
-	json_t *files = json_object();
+	json_t *files;
 	char path[PATH_MAX];
 	DIR *d;
 
+	if (looked_lately())
+		return;
+	files = json_object();
 	snprintf(path, sizeof(path), "%s/log", cow_store_path(g->store));
 	d = opendir(path);
 	/* A list that is not whole would take the logs of others. */

@@ -5,5 +5,6 @@
 #include "tools/daemon/engine.h"
 
 /* Remove what belongs to no branch, deleted ones that can be had back included, and was not written
- * to for a day. Looks at the names of all branches; what cannot be removed stays. */
+ * to for a day. Looks at the names of all branches, and so once an hour at most; what cannot be
+ * removed stays. */
 void old_logs_remove(struct engine *g);
