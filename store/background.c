@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* background: one thread for everything that nobody waits for: freeing space, committing files that
- * were written and never synced, keeping the cache within bounds, the commit number, and gc. */
+ * were written and never synced, keeping memory within bounds, the commit number, and gc. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "store/space.h"
 
 enum { TICK_MS = 1000, COMMIT_TICKS = 20, GC_TICKS = 300 };
+enum { FREED_MANY = 16384 }; /* inodes; some 12 MB */
 
 void cow_background_trim(struct cow_store *s, struct cow_point at, uint64_t ino, uint64_t first,
 			 uint64_t blocks)
@@ -260,10 +262,21 @@ static void mark_written(struct cow_store *s)
 			cow_background_gc(s, l->chain[0].lineage);
 }
 
+/* The kernel forgets in storms, and what was freed then lies between what is still in use: the C
+ * library gives only the end of a heap back by itself. */
+static void give_memory_back(struct cow_store *s)
+{
+	if (atomic_load(&s->inodes_freed) < FREED_MANY)
+		return;
+	atomic_store(&s->inodes_freed, 0);
+	malloc_trim(0);
+}
+
 static void tick(struct cow_store *s, unsigned n, bool gc)
 {
 	if (atomic_load(&s->cached_bytes) > s->options.cache_bytes)
 		cow_chunks_evict(s);
+	give_memory_back(s);
 	cow_room_tend(&s->room);
 	cow_background_trims(s);
 	cow_deleted_expire(s);

@@ -79,6 +79,7 @@ struct cow_store {
 	_Atomic uint64_t commits, commits_kept; /* synced batches; how many the number covers */
 	_Atomic uint64_t commit_number;
 	_Atomic uint64_t cached_bytes;
+	_Atomic uint64_t inodes_freed; /* since their memory was given back to the machine */
 
 	void (*changed)(void *arg, const char *name); /* admin */
 	void *changed_arg;

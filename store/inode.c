@@ -125,6 +125,7 @@ static void inode_free(struct cow_inode *i)
 	pthread_mutex_destroy(&i->map);
 	free(i->levels);
 	free(i->target);
+	i->live->s->inodes_freed++;
 	cow_live_put(i->live);
 	free(i);
 }

@@ -57,6 +57,11 @@ at_most "$fds" 2000 descriptors
 # What bulk work leaves behind is its slots of 256 KiB, not of more.
 at_most $((after_read - at_first)) 60 "what bulk work left, MB"
 
+# Memory comes back when the kernel forgets: not only to the heap.
+echo 2 >/proc/sys/vm/drop_caches
+lean() { (($(mb) <= after_read + branches / 10)); }
+eventually 15 lean
+
 # Descriptors come back with the branches.
 cowfs -q branch delete --yes $(seq -f 'b%g' "$branches") >&2
 cowfs -q gc >&2
