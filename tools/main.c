@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The executable cowfs. Everything it can do is in the table of commands.c. */
+/* The executables cowfs (cli/whole.h). Everything they can do is in the table of commands.c. */
 #include "tools/cli/command.h"
+#include "tools/cli/whole.h"
 
 #include <locale.h>
 #include <signal.h>
+
+#ifndef COWFS_WHOLE_PATH
+#define COWFS_WHOLE_PATH NULL
+#endif
 
 int main(int argc, char **argv)
 {
@@ -12,5 +17,6 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	/* A reader that went away (cowfs ... | head) is seen as EPIPE where we write. */
 	signal(SIGPIPE, SIG_IGN);
+	whole_set_path(COWFS_WHOLE_PATH);
 	return command_main(argc, argv);
 }

@@ -17,6 +17,10 @@
 #include "tools/golden/init.h"
 #include "tools/golden/look.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak golden_check
+#pragma weak golden_preview
+
 /* --- init --- */
 
 static const struct output_column made[] = {
@@ -150,6 +154,7 @@ const struct command cmd_golden_check = {
 	"shown. Ends\nwith status 4 when something is undecided.",
     .example = "cowfs golden check --branch feature/add-birthday",
     .options = check_options,
+    .whole = true,
     .run = check_run,
 };
 
@@ -232,5 +237,6 @@ const struct command cmd_golden_preview = {
     .options = preview_options,
     .min_args = 1,
     .max_args = 1,
+    .whole = true,
     .run = preview_run,
 };

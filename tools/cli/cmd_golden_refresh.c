@@ -4,6 +4,9 @@
 #include "tools/cli/golden_option.h"
 #include "tools/golden/refresh.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak golden_refresh
+
 static const struct output_column refreshed[] = {
     {"image", "Image", OUTPUT_TEXT, NULL},         {"source", "Source", OUTPUT_TEXT, NULL},
     {"source_at", "Data as of", OUTPUT_AGE, NULL}, {"rules_hash", "Rules", OUTPUT_TEXT, NULL},
@@ -46,5 +49,6 @@ const struct command cmd_golden_refresh = {
 	      "back,\nwhatever happens; what a killed refresh left, by the next one.",
     .example = "cowfs golden refresh",
     .options = config_options,
+    .whole = true,
     .run = refresh_run,
 };

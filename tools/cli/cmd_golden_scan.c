@@ -16,6 +16,10 @@
 #include "tools/golden/residue.h"
 #include "tools/pg/pgbranch.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak residue_release
+#pragma weak residue_run
+
 static const struct output_column columns[] = {
     {"kind", "KIND", OUTPUT_TEXT, NULL},         {"what", "WHAT", OUTPUT_TEXT, NULL},
     {"relation", "RELATION", OUTPUT_TEXT, NULL}, {"file", "FILE", OUTPUT_TEXT, NULL},
@@ -218,5 +222,6 @@ const struct command cmd_golden_scan = {
     .example = "cowfs golden scan staging --originals customers.txt --fake-domain test.example",
     .options = options,
     .max_args = 1,
+    .whole = true,
     .run = run,
 };

@@ -28,6 +28,9 @@
 #include "tools/cli/parse.h"
 #include "tools/daemon/wire.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak daemon_run
+
 #define GOING_WAIT_MS 5000
 #define GOING_STEP_MS 20
 
@@ -371,5 +374,6 @@ const struct command cmd_mount = {
     .min_args = 1,
     .max_args = 2,
     .operands = "dir",
+    .whole = true,
     .run = run,
 };

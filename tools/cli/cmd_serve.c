@@ -10,6 +10,9 @@
 #include "tools/daemon/config.h"
 #include "tools/serve/serve.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak serve_run
+
 /* The command line, else section [serve] of the store's configuration, where it is written with
  * underscores. */
 struct request {
@@ -188,5 +191,6 @@ const struct command cmd_serve = {
 	"stand in STORE/cowfs.conf, section [serve], with underscores: suspend_timeout = 10m.",
     .example = "cowfs serve --store /var/lib/cowfs --port 5432 --suspend-timeout 10m",
     .options = options,
+    .whole = true,
     .run = run_serve,
 };

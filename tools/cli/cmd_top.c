@@ -10,6 +10,9 @@
 #include "tools/cli/parse.h"
 #include "tools/cli/top.h"
 
+/* Only in the whole executable (whole.h). */
+#pragma weak top_screen
+
 #define INTERVAL_MS 2000u
 #define ONCE_MS 1000u /* between the two looks that make one round */
 
@@ -92,5 +95,6 @@ const struct command cmd_top = {
     .example = "cowfs top\n"
 	       "cowfs top --once -o json",
     .options = options,
+    .whole = true,
     .run = run,
 };

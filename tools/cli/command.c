@@ -14,6 +14,7 @@
 #include "tools/cli/complete.h"
 #include "tools/cli/exitcode.h"
 #include "tools/cli/parse.h"
+#include "tools/cli/whole.h"
 #include "tools/remote/remote.h"
 
 /* --- what commands ask their call --- */
@@ -216,6 +217,7 @@ static int show_verbs(struct command_call *call, const struct command_group *g)
 static int dispatch(struct command_call *call, int argc, char **argv)
 {
 	const struct command_group *g;
+	char **words = argv;
 	int r = command_parse_globals(call, &argc, &argv);
 
 	if (r < 0)
@@ -244,6 +246,8 @@ static int dispatch(struct command_call *call, int argc, char **argv)
 	if (r < 0 || answer_help(call, g))
 		return r;
 	r = command_apply_globals(call);
+	if (r == 0 && !call->host && call->command->whole)
+		r = whole_execute(words, &call->error);
 	if (r < 0 || !call->host)
 		return r < 0 ? r : call->command->run(call);
 	return call->command->run_remote ? call->command->run_remote(call) : remote_run(call);

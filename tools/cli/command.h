@@ -37,6 +37,7 @@ struct command {
 	bool pins; /* without its operand: the branch of the working directory (cowfs checkout) */
 	int min_args, max_args; /* operands; max -1 = any number */
 	bool takes_tail;        /* what follows "--" goes to somebody else */
+	bool whole;             /* run by the executable that has everything (whole.h) */
 	/* 0; -errno with the reason in call->error; or a positive exit status to pass on. */
 	int (*run)(struct command_call *call);
 	/* With --host; NULL = the same command there, and nothing else (remote/remote.h). */

@@ -12,6 +12,10 @@
 #include "store/live.h"
 #include "store/log.h"
 
+/* Called when there is a mount: in the whole executable (cli/whole.h), which has them. */
+#pragma weak cow_mount_push_pages
+#pragma weak cow_mount_stat
+
 /* A snapshot never waits longer than this for the kernel's dirty pages (DESIGN 4.5, step 1). */
 #define PUSH_PAGES_MS 2000
 

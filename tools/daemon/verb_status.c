@@ -16,6 +16,11 @@
 #include "tools/daemon/json_text.h"
 #include "tools/pg/running.h"
 
+/* Called when there is a mount: in the whole executable (cli/whole.h), which has them. */
+#pragma weak cow_mount_stat
+#pragma weak daemon_started_ns
+#pragma weak daemon_stop
+
 /* --- status --- */
 
 /* Names of the kernel's request numbers: part of its stable interface. */
