@@ -103,8 +103,14 @@ struct cow_branch_reset {
 cow_errno cow_branch_reset(struct cow_store *s, const struct cow_branch_reset *how,
 			   struct cow_error *e);
 
-/* Exchange the contents of `name` and the default branch. -EBUSY files of either are open. */
-cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_error *e);
+/* A cow_branch_edit_fn for a branch that gets the contents of `other`. */
+typedef cow_errno cow_branch_exchange_fn(void *arg, const char *other, const char *was, char **ret,
+					 struct cow_error *e);
+
+/* Exchange the contents of `name` and the default branch. `edit` changes the settings of both in
+ * the same step; NULL = they stay. -EBUSY files of either are open; and what `edit` says. */
+cow_errno cow_branch_promote(struct cow_store *s, const char *name, cow_branch_exchange_fn *edit,
+			     void *arg, struct cow_error *e);
 
 /* -EEXIST, -ENOENT, -EINVAL; -EBUSY files of it are open (the mount shows names as directories). */
 cow_errno cow_branch_rename(struct cow_store *s, const char *from, const char *to,

@@ -180,8 +180,21 @@ cow_errno cow_branch_reset(struct cow_store *s, const struct cow_branch_reset *a
 
 /* --- promote --- */
 
+struct exchange {
+	cow_branch_exchange_fn *edit; /* may be NULL */
+	void *arg;
+	const char *other;
+};
+
+static cow_errno edit_exchanged(void *arg, const char *was, char **ret, struct cow_error *e)
+{
+	const struct exchange *x = arg;
+
+	return x->edit(x->arg, x->other, was, ret, e);
+}
+
 static cow_errno promote(struct cow_store *s, const char *name, char def_name[COW_BRANCH_MAX + 1],
-			 struct cow_error *e)
+			 struct exchange x, struct cow_error *e)
 {
 	CLEANUP(cow_branch_release) struct cow_branch_rec a = {0};
 	CLEANUP(cow_branch_release) struct cow_branch_rec d = {0};
@@ -200,6 +213,13 @@ static cow_errno promote(struct cow_store *s, const char *name, char def_name[CO
 	if ((r = cow_branch_read(s, def_name, &d, e)) < 0 ||
 	    (r = cow_branch_must_be_closed(s, name, &a, e)) < 0 ||
 	    (r = cow_branch_must_be_closed(s, def_name, &d, e)) < 0)
+		return r;
+	x.other = def_name;
+	r = cow_branch_edit_record(&a, x.edit ? edit_exchanged : NULL, &x, e);
+	x.other = name;
+	if (r == 0)
+		r = cow_branch_edit_record(&d, x.edit ? edit_exchanged : NULL, &x, e);
+	if (r < 0)
 		return r;
 	na = a;
 	nd = d;
@@ -223,13 +243,14 @@ static cow_errno promote(struct cow_store *s, const char *name, char def_name[CO
 	return 0;
 }
 
-cow_errno cow_branch_promote(struct cow_store *s, const char *name, struct cow_error *e)
+cow_errno cow_branch_promote(struct cow_store *s, const char *name, cow_branch_exchange_fn *edit,
+			     void *arg, struct cow_error *e)
 {
 	char def_name[COW_BRANCH_MAX + 1];
 	cow_errno r;
 
 	pthread_mutex_lock(&s->admin);
-	r = promote(s, name, def_name, e);
+	r = promote(s, name, def_name, (struct exchange){.edit = edit, .arg = arg}, e);
 	pthread_mutex_unlock(&s->admin);
 	if (r == 0) {
 		cow_branch_tell(s, name);

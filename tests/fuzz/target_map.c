@@ -189,7 +189,7 @@ static void use_all(struct cow_store *s)
 	cow_branch_create(s, &how, NULL);
 	cow_snapshot_create(s, "main", "three", NULL, NULL, NULL);
 	cow_branch_reset(s, &(struct cow_branch_reset){.name = "child"}, NULL);
-	cow_branch_promote(s, "child", NULL);
+	cow_branch_promote(s, "child", NULL, NULL, NULL);
 	cow_snapshot_delete(s, "main", "one", NULL);
 	cow_branch_recover(s, "main", NULL);
 	cow_gc_run(s, &g, NULL);

@@ -114,6 +114,20 @@ static bool names_are(struct check *c, struct cow_live *l, const char *what, con
 	return true;
 }
 
+static bool words_are(struct check *c, const char *name, int want)
+{
+	struct cow_branch_info b = {0};
+	int got = 0;
+	cow_errno r = cow_branch_get(c->s, name, &b, NULL);
+
+	if (r == 0 && sscanf(b.settings, "{\"op\":%d}", &got) != 1)
+		got = 0;
+	cow_branch_info_release(&b);
+	return (r == 0 && got == want) ||
+	       wrong(c, "branch %s: its settings are of operation %d, not %d: %d", name, got, want,
+		     r);
+}
+
 static bool branch_is(struct check *c, const struct plan_world *w, int b)
 {
 	struct listing got = {.want = w};
@@ -127,7 +141,7 @@ static bool branch_is(struct check *c, const struct plan_world *w, int b)
 	r = cow_live_get(c->s, name, &l, &e);
 	if (r < 0)
 		return wrong(c, "branch %s: %d %s", name, r, e.text);
-	ok = names_are(c, l, name, w->branch[b].file);
+	ok = names_are(c, l, name, w->branch[b].file) && words_are(c, name, w->branch[b].words);
 	cow_live_put(l);
 	r = cow_snapshot_each(c->s, name, note_snapshot, &got);
 	if (r < 0)

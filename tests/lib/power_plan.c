@@ -274,6 +274,7 @@ static bool do_branches(struct plan *p, struct plan_world *w, const struct plan_
 			return false;
 		copy_files(p, w, o->branch, p->snapshot[o->snapshot].file, op,
 			   p->snapshot[o->snapshot].op);
+		w->branch[o->branch].words = op;
 		return true;
 	default: /* delete; b0 is the default branch and stays */
 		if (o->branch == 0)

@@ -63,6 +63,7 @@ struct plan_op {
 struct plan_world {
 	struct {
 		bool there;
+		int words;            /* the restore that the settings speak of; 0 = none */
 		int file[PLAN_NAMES]; /* -1 = no such name */
 		bool snapshot[PLAN_SNAPSHOTS];
 	} branch[PLAN_BRANCHES];

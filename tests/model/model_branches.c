@@ -339,7 +339,7 @@ static void step_promote(struct world *w)
 	if (d < 0 || d == k)
 		return;
 	world_note(w, "promote %s over %s", w->b[k].name, main);
-	r = cow_branch_promote(w->t.s, w->b[k].name, &e);
+	r = cow_branch_promote(w->t.s, w->b[k].name, NULL, NULL, &e);
 	if (world_is_open(w, k) || world_is_open(w, d)) {
 		WORLD_CHECK(w, r == -EBUSY, "promote of open branches: %d %s", r, e.text);
 		return;

@@ -349,7 +349,7 @@ Test(branch, reset_is_refused_while_files_are_open)
 	cr_assert_eq(cow_branch_open_writers(t.s, "child"), 0);
 	cr_assert_eq(reset("child", "main"), -EBUSY);
 	cr_assert_eq(cow_branch_delete(t.s, "child", NULL), -EBUSY);
-	cr_assert_eq(cow_branch_promote(t.s, "child", NULL), -EBUSY);
+	cr_assert_eq(cow_branch_promote(t.s, "child", NULL, NULL, NULL), -EBUSY);
 	cr_assert_eq(cow_branch_rename(t.s, "child", "kid", NULL), -EBUSY);
 	cow_inode_close(f, false);
 	cow_inode_put(f);
@@ -385,7 +385,7 @@ Test(branch, promote_exchanges_contents)
 	cr_assert(m.is_default);
 	branch_make(&t, "child", "main");
 	put_text(&t, "child", "f", "own");
-	cr_assert_eq(cow_branch_promote(t.s, "child", NULL), 0);
+	cr_assert_eq(cow_branch_promote(t.s, "child", NULL, NULL, NULL), 0);
 	expect_text(&t, "main", "f", "own");
 	expect_text(&t, "child", "f", "one");
 	get("main", &after);

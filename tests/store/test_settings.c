@@ -69,6 +69,64 @@ Test(settings, stay_as_they_were_when_a_change_is_refused)
 	cow_branch_info_release(&b);
 }
 
+static cow_errno say_other(void *arg, const char *other, const char *was, char **ret,
+			   struct cow_error *e)
+{
+	unsigned *calls = arg;
+
+	if (++*calls == 4) /* the second of the second time */
+		return cow_fail(e, -EINVAL, "not again");
+	return asprintf(ret, "%s, of %s", was, other) < 0 ? -ENOMEM : 0;
+}
+
+static void settings_are(const char *name, const char *want)
+{
+	struct cow_branch_info b = {0};
+
+	get(name, &b);
+	cr_assert_str_eq(b.settings, want);
+	cow_branch_info_release(&b);
+}
+
+static uint64_t lineage_of(const char *name)
+{
+	struct cow_branch_info b = {0};
+	uint64_t lineage;
+
+	get(name, &b);
+	lineage = b.lineage;
+	cow_branch_info_release(&b);
+	return lineage;
+}
+
+Test(settings, change_with_the_contents_or_neither_does)
+{
+	const struct cow_branch_reset how = {
+	    .name = "child", .edit = become, .edit_arg = (void *)"reset"};
+	const struct cow_branch_reset refused = {.name = "child", .edit = refuse};
+	uint64_t lineage, main_lineage = lineage_of("main");
+	unsigned calls = 0;
+
+	branch_make(&t, "child", "main");
+	lineage = lineage_of("child");
+	cr_assert_eq(cow_branch_reset(t.s, &refused, NULL), -EINVAL);
+	cr_assert_eq(lineage_of("child"), lineage);
+	cr_assert_eq(cow_branch_reset(t.s, &how, NULL), 0);
+	cr_assert_neq(lineage_of("child"), lineage);
+	settings_are("child", "reset");
+
+	lineage = lineage_of("child");
+	cr_assert_eq(cow_branch_promote(t.s, "child", say_other, &calls, NULL), 0);
+	cr_assert_eq(lineage_of("main"), lineage);
+	cr_assert_eq(lineage_of("child"), main_lineage);
+	settings_are("child", "reset, of main");
+	settings_are("main", "{}, of child");
+	cr_assert_eq(cow_branch_promote(t.s, "child", say_other, &calls, NULL), -EINVAL);
+	cr_assert_eq(lineage_of("main"), lineage);
+	settings_are("child", "reset, of main");
+	settings_are("main", "{}, of child");
+}
+
 /* One more of the letter of its thread. */
 static cow_errno add_letter(void *arg, const char *was, char **ret, struct cow_error *e)
 {

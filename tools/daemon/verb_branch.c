@@ -352,6 +352,14 @@ static cow_errno note_exchange(void *arg, json_t *settings, struct cow_error *e)
 	return 0;
 }
 
+static cow_errno note_exchanged(void *arg, const char *other, const char *was, char **ret,
+				struct cow_error *e)
+{
+	struct branch_edit words = {.change = note_exchange, .arg = (void *)other};
+
+	return branch_edit_text(&words, was, ret, e);
+}
+
 /* {name} */
 static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, struct cow_error *e)
 {
@@ -374,11 +382,8 @@ static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, str
 	if (r == 0 && main_name[0])
 		r = running_refuse(g, main_name, "exchange the contents of", e);
 	if (r == 0)
-		r = running_explain(g, name, cow_branch_promote(g->store, name, e), e);
-	if (r == 0)
-		r = branch_edit(g, name, note_exchange, main_name, e);
-	if (r == 0 && main_name[0] && strcmp(main_name, name) != 0)
-		r = branch_edit(g, main_name, note_exchange, (void *)name, e);
+		r = running_explain(g, name,
+				    cow_branch_promote(g->store, name, note_exchanged, NULL, e), e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 
