@@ -8,6 +8,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/kv_mem.h"
 #include "tools/daemon/engine.h"
+#include "tools/daemon/shared.h"
 
 static void ask(struct engine *g, const char *line)
 {
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = fuzz_text(data, size), *save = NULL, *line;
 	struct cow_verify_result v;
 	struct fuzz_store t;
-	struct engine g = {0};
+	struct engine_shared shared = ENGINE_SHARED_INIT;
+	struct engine g = {.shared = &shared};
 	int n = 0;
 
 	fuzz_store_make(&t);

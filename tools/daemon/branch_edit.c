@@ -18,7 +18,7 @@ cow_errno branch_edit_text(void *arg, const char *was, char **ret, struct cow_er
 	}
 	r = how->change(how->arg, settings, e);
 	if (r == 0)
-		branch_port_note(settings);
+		branch_port_note(how->g, settings);
 	*ret = r == 0 ? json_dumps(settings, JSON_COMPACT) : NULL;
 	json_decref(settings);
 	return r == 0 && !*ret ? cow_fail(e, -ENOMEM, "no memory for settings") : r;
@@ -27,7 +27,7 @@ cow_errno branch_edit_text(void *arg, const char *was, char **ret, struct cow_er
 cow_errno branch_edit(struct engine *g, const char *name, branch_edit_fn *change, void *arg,
 		      struct cow_error *e)
 {
-	struct branch_edit how = {.change = change, .arg = arg};
+	struct branch_edit how = {.g = g, .change = change, .arg = arg};
 
 	return cow_branch_edit(g->store, name, branch_edit_text, &how, e);
 }

@@ -12,6 +12,7 @@
 typedef cow_errno branch_edit_fn(void *arg, json_t *settings, struct cow_error *e);
 
 struct branch_edit {
+	struct engine *g;
 	branch_edit_fn *change;
 	void *arg;
 };

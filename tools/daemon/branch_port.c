@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* branch_port: a first start must not take longer because there are a thousand branches. So the
- * settings of all of them are read once in the life of the process; from then on whatever gives a
+ * settings of all of them are read once for an open store; from then on whatever gives a
  * branch a port says so here. What is remembered is never too little: a port counts as taken after
  * its branch has gone for good, until all others are taken too, and then everything is read again.
  * Nothing of it is kept on the disk, so no crash makes it wrong. */
@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,23 +16,8 @@
 #include "store/cleanup.h"
 #include "store/os.h"
 #include "tools/daemon/branch_edit.h"
+#include "tools/daemon/shared.h"
 #include "tools/pg/pgplace.h"
-
-/* Below 32768: there the kernel takes the ports of outgoing connections from, and one of those
- * would sit on the address of a branch whenever nobody listens there. */
-#define PORT_FIRST 25432
-#define PORT_LAST 29999
-#define PORTS (PORT_LAST - PORT_FIRST + 1)
-
-/* Serialises choosing and keeping a port: two starts at once cannot choose the same one. */
-static pthread_mutex_t choosing = PTHREAD_MUTEX_INITIALIZER;
-
-/* There is one store in a process. */
-static struct {
-	pthread_mutex_t lock; /* a leaf */
-	bool known;           /* all branches were read */
-	bool used[PORTS];
-} taken = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 int branch_port_in(const char *settings)
 {
@@ -44,31 +28,31 @@ int branch_port_in(const char *settings)
 	return port;
 }
 
-static void note(int port)
+static void note(struct engine_shared *shared, int port)
 {
-	WITH_LOCK(&taken.lock);
+	WITH_LOCK(&shared->ports.lock);
 
 	if (port >= PORT_FIRST && port <= PORT_LAST)
-		taken.used[port - PORT_FIRST] = true;
+		shared->ports.used[port - PORT_FIRST] = true;
 }
 
-void branch_port_note(const json_t *settings)
+void branch_port_note(struct engine *g, const json_t *settings)
 {
-	note((int)json_integer_value(json_object_get(settings, "port")));
+	note(g->shared, (int)json_integer_value(json_object_get(settings, "port")));
 }
 
 /* --- reading all --- */
 
 static int note_of_branch(const struct cow_branch_info *b, void *arg)
 {
-	note(branch_port_in(b->settings));
+	note(arg, branch_port_in(b->settings));
 	return 0;
 }
 
 /* One that may come back wants its port again. */
 static int note_of_deleted(const struct cow_deleted_info *d, void *arg)
 {
-	note(branch_port_in(d->b.settings));
+	note(arg, branch_port_in(d->b.settings));
 	return 0;
 }
 
@@ -76,30 +60,32 @@ static int note_of_deleted(const struct cow_deleted_info *d, void *arg)
  * taken. */
 static cow_errno read_all(struct engine *g)
 {
+	struct engine_shared *shared = g->shared;
 	int r;
 
-	pthread_mutex_lock(&taken.lock);
-	if (taken.known)
-		memset(taken.used, 0, sizeof(taken.used));
-	pthread_mutex_unlock(&taken.lock);
-	r = cow_branch_each(g->store, note_of_branch, NULL);
+	pthread_mutex_lock(&shared->ports.lock);
+	if (shared->ports.known)
+		memset(shared->ports.used, 0, sizeof(shared->ports.used));
+	pthread_mutex_unlock(&shared->ports.lock);
+	r = cow_branch_each(g->store, note_of_branch, shared);
 	if (r == 0)
-		r = cow_deleted_each(g->store, note_of_deleted, NULL);
-	taken.known = r == 0;
+		r = cow_deleted_each(g->store, note_of_deleted, shared);
+	shared->ports.known = r == 0;
 	return r;
 }
 
 /* 0 = none. Every store of a machine begins somewhere else: a port of a branch that nobody serves
  * looks free to the others. */
-static int find_free(const char *store)
+static int find_free(struct engine *g)
 {
-	unsigned first = pgplace_hash(store) % PORTS;
-	WITH_LOCK(&taken.lock);
+	unsigned first = pgplace_hash(cow_store_path(g->store)) % PORTS;
+	WITH_LOCK(&g->shared->ports.lock);
 
 	for (unsigned k = 0; k < PORTS; k++) {
 		int at = (int)((first + k) % PORTS);
 
-		if (!taken.used[at] && pgplace_port_free(PGPLACE_PUBLIC_HOST, PORT_FIRST + at))
+		if (!g->shared->ports.used[at] &&
+		    pgplace_port_free(PGPLACE_PUBLIC_HOST, PORT_FIRST + at))
 			return PORT_FIRST + at;
 	}
 	return 0;
@@ -107,13 +93,13 @@ static int find_free(const char *store)
 
 static cow_errno choose_free(struct engine *g, int *ret, struct cow_error *e)
 {
-	bool known = taken.known;
+	bool known = g->shared->ports.known;
 	cow_errno r = known ? 0 : read_all(g);
 
-	*ret = r == 0 ? find_free(cow_store_path(g->store)) : 0;
+	*ret = r == 0 ? find_free(g) : 0;
 	if (r == 0 && !*ret && known) {
 		r = read_all(g);
-		*ret = r == 0 ? find_free(cow_store_path(g->store)) : 0;
+		*ret = r == 0 ? find_free(g) : 0;
 	}
 	if (r < 0)
 		return cow_fail(e, r, "the ports of the branches cannot be read");
@@ -180,7 +166,7 @@ cow_errno branch_port_choose(struct engine *g, const char *name, int wanted, int
 {
 	struct cow_branch_info b = {0};
 	cow_errno r;
-	WITH_LOCK(&choosing);
+	WITH_LOCK(&g->shared->port_choosing);
 
 	r = cow_branch_get(g->store, name, &b, e);
 	if (r < 0)

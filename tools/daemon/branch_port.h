@@ -18,4 +18,4 @@ cow_errno branch_port_choose(struct engine *g, const char *name, int wanted, int
 
 /* For whoever gives settings to a branch past branch_edit: they may hold a port. Before the branch
  * has them. */
-void branch_port_note(const json_t *settings);
+void branch_port_note(struct engine *g, const json_t *settings);

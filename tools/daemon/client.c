@@ -10,6 +10,7 @@
 #include "store/log.h"
 #include "tools/daemon/engine.h"
 #include "tools/daemon/opening.h"
+#include "tools/daemon/shared.h"
 #include "tools/cli/progress.h"
 #include "tools/daemon/wire.h"
 
@@ -99,7 +100,9 @@ static cow_errno run_here(struct cow_store *s, const char *verb, json_t *args, j
 			  struct cow_error *e)
 {
 	struct progress *bar = progress_new(verb, quiet);
-	struct engine g = {.store = s, .progress = show_local, .progress_arg = bar};
+	struct engine_shared shared = ENGINE_SHARED_INIT;
+	struct engine g = {
+	    .store = s, .shared = &shared, .progress = show_local, .progress_arg = bar};
 	struct cow_error closing = COW_ERROR_INIT;
 	json_t *result = NULL;
 	cow_errno r = engine_call(&g, verb, args, &result, e), c;

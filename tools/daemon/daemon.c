@@ -18,6 +18,7 @@
 #include "tools/daemon/old_logs.h"
 #include "tools/daemon/opening.h"
 #include "tools/daemon/server.h"
+#include "tools/daemon/shared.h"
 #include "tools/pg/pg.h"
 
 /* A command that has the store open for a moment must not make the mount fail. */
@@ -34,6 +35,7 @@ enum stop_state { STOP_NONE, STOP_ASKED, STOP_ANSWERED };
 /* Lock order: lock, then mounted.lock. */
 struct daemon {
 	struct cow_store *store;
+	struct engine_shared shared;
 	struct engine_mount mounted;
 	struct server *server;
 	int64_t started_ns;
@@ -302,7 +304,7 @@ static void open_store(void *arg)
 /* Everything up to the moment when it serves; undone on failure. */
 static cow_errno set_up(struct daemon *d, const struct daemon_options *o, struct cow_error *e)
 {
-	struct engine g = {.mounted = &d->mounted, .daemon = d};
+	struct engine g = {.shared = &d->shared, .mounted = &d->mounted, .daemon = d};
 	struct opening x = {.d = d, .o = o, .e = e};
 	struct timespec now;
 	cow_errno r;
@@ -338,7 +340,7 @@ unprepare:
 
 cow_errno daemon_run(const struct daemon_options *o, struct cow_error *e)
 {
-	struct daemon d = {.stop = STOP_NONE};
+	struct daemon d = {.shared = ENGINE_SHARED_INIT, .stop = STOP_NONE};
 	cow_errno r;
 
 	umask(077); /* RocksDB leaves the modes of its files to it */

@@ -15,6 +15,7 @@
 
 struct cow_mount;
 struct daemon;
+struct engine_shared;
 
 /* The mount goes away before the last verb has ended, so that nobody waits for a long check. */
 struct engine_mount {
@@ -24,6 +25,7 @@ struct engine_mount {
 
 struct engine {
 	struct cow_store *store;
+	struct engine_shared *shared; /* of all engines on this store (shared.h) */
 	struct engine_mount *mounted; /* NULL: no daemon. Use engine_mount_hold */
 	struct daemon *daemon;        /* NULL: no daemon */
 	/* How far a long verb is; may be NULL. total 0 = unknown. Call it as often as you like. */

@@ -112,7 +112,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	if (r == 0 && how.empty && how.parent)
 		r = cow_fail(e, -EINVAL, "an empty branch has no parent");
 	json_object_del(settings, "quota_bytes"); /* the store's own */
-	branch_port_note(settings);
+	branch_port_note(g, settings);
 	if (r == 0)
 		r = check_own(settings, e);
 	if (r == 0)
@@ -308,7 +308,7 @@ static cow_errno reset(struct engine *g, const json_t *args, json_t **ret, struc
 	struct cow_pgfork_policy policy;
 	struct cow_branch_info b = {0};
 	struct new_contents what;
-	struct branch_edit edit = {note_contents, &what};
+	struct branch_edit edit = {g, note_contents, &what};
 	struct cow_branch_reset how = {.source = source,
 				       .preserve_under = keep,
 				       .edit = branch_edit_text,
@@ -355,7 +355,7 @@ static cow_errno note_exchange(void *arg, json_t *settings, struct cow_error *e)
 static cow_errno note_exchanged(void *arg, const char *other, const char *was, char **ret,
 				struct cow_error *e)
 {
-	struct branch_edit words = {.change = note_exchange, .arg = (void *)other};
+	struct branch_edit words = {.g = arg, .change = note_exchange, .arg = (void *)other};
 
 	return branch_edit_text(&words, was, ret, e);
 }
@@ -383,7 +383,7 @@ static cow_errno promote(struct engine *g, const json_t *args, json_t **ret, str
 		r = running_refuse(g, main_name, "exchange the contents of", e);
 	if (r == 0)
 		r = running_explain(g, name,
-				    cow_branch_promote(g->store, name, note_exchanged, NULL, e), e);
+				    cow_branch_promote(g->store, name, note_exchanged, g, e), e);
 	return r < 0 ? r : answer_branch(g, name, ret, e);
 }
 

@@ -27,15 +27,10 @@
 #include "tools/daemon/fork_policy.h"
 #include "tools/daemon/json_text.h"
 #include "tools/daemon/private.h"
+#include "tools/daemon/shared.h"
 
 #define SIZE_MAX_POOL 1000
 #define NOTE "pools"
-
-/* Over reading the note, deciding, and writing it; and over choosing a member. Never while a branch
- * is made: that takes long, and who takes a member has no time. */
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
-/* Over choosing a number, and making the member that has it. */
-static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER;
 
 bool pool_is_member(const char *branch)
 {
@@ -288,7 +283,7 @@ static cow_errno create(struct engine *g, const json_t *args, json_t **ret, stru
 	json_int_t size = json_integer_value(json_object_get(args, "size"));
 	json_t *pools = NULL, *pool = NULL;
 	cow_errno r = engine_text(args, "name", &name, e);
-	WITH_LOCK(&changing);
+	WITH_LOCK(&g->shared->pool_changing);
 
 	if (r == 0)
 		r = engine_text(args, "source", &source, e);
@@ -363,7 +358,7 @@ static cow_errno set(struct engine *g, const json_t *args, json_t **ret, struct 
 	json_t *refresh = json_object_get(args, "refresh_ms");
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
-	WITH_LOCK(&changing);
+	WITH_LOCK(&g->shared->pool_changing);
 
 	if (r == 0 && size &&
 	    (json_integer_value(size) < 0 || json_integer_value(size) > SIZE_MAX_POOL))
@@ -405,7 +400,7 @@ static cow_errno delete (struct engine *g, const json_t *args, json_t **ret, str
 	struct naming n = {.names = NULL};
 	json_t *pools = NULL, *pool = NULL;
 	cow_errno r = engine_text(args, "name", &n.pool, e);
-	WITH_LOCK(&changing);
+	WITH_LOCK(&g->shared->pool_changing);
 
 	if (r == 0)
 		r = find(g, n.pool, &pools, &pool, e);
@@ -469,7 +464,7 @@ static cow_errno grow(struct engine *g, const json_t *args, json_t **ret, struct
 	struct members m;
 	const char *name;
 	cow_errno r = engine_text(args, "name", &name, e);
-	WITH_LOCK(&growing);
+	WITH_LOCK(&g->shared->pool_growing);
 
 	if (r == 0)
 		r = find(g, name, &pools, &pool, e);
@@ -506,9 +501,9 @@ static cow_errno hand_over(struct engine *g, const char *pool_name, const json_t
 			   const char *name, json_t *wanted, char was[COW_BRANCH_MAX + 1],
 			   struct cow_error *e)
 {
-	struct branch_edit how = {.change = leave_pool, .arg = wanted};
+	struct branch_edit how = {.g = g, .change = leave_pool, .arg = wanted};
 	cow_errno r = -ENOENT;
-	WITH_LOCK(&changing);
+	WITH_LOCK(&g->shared->pool_changing);
 
 	for (int k = 0; r == -ENOENT && k < TRIES; k++) {
 		struct members m = members_of(g, pool_name, pool);
