@@ -29,7 +29,7 @@ usage() {
 	cat <<-TEXT
 		Usage: bench/$(basename "$0") [--quick | --smoke]
 
-		  --quick   3 rounds, small sizes, under 10 minutes for bench/run
+		  --quick   3 rounds, small sizes
 		  --smoke   1 round, tiny: does everything run? The figures mean nothing
 		Environment:
 		  COWFS                 the executable (default: found in build*/tools of the source)

@@ -26,6 +26,8 @@ if(COWFS_FUSE STREQUAL "bundled" OR (COWFS_FUSE STREQUAL "auto" AND NOT EXISTS $
     endif()
     message(STATUS "libfuse: no io_uring transport, using the system's library (${libfuse_why})")
     file(WRITE ${libfuse_failed} "${libfuse_why}\n")
+  else()
+    file(REMOVE ${libfuse_failed}) # of an earlier try, with auto
   endif()
 endif()
 

@@ -278,6 +278,9 @@ static cow_errno create(struct cow_store *s, const struct cow_branch_create *how
 	r = publish(s, how->name, &b, e);
 	if (r < 0)
 		cow_live_retire(l);
+	else if (how->ephemeral)
+		cow_log_info("branch %s is ephemeral: it does not survive a crash of the machine",
+			     how->name);
 	cow_live_put(l);
 	return r;
 }

@@ -3,6 +3,7 @@
 #include "store/live.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,10 @@ cow_errno cow_live_open(struct cow_store *s, const struct cow_branch_rec *b, str
 	l->incarnation = b->incarnation;
 	l->poisoned = has_poison(l);
 	l->quota = b->quota;
+	if (l->lost)
+		cow_log_warn("ephemeral branch br-%08" PRIx64
+			     ": the machine went down since it was written; it needs a reset",
+			     b->id);
 	if (b->quota && (r = cow_quota_count(l)) < 0) {
 		live_free(l);
 		return r;

@@ -162,6 +162,31 @@ Test(rules, rule3_fsync_means_it)
 	cr_assert_eq(hostio_count(), 0, "an fsync with nothing to do reached the host");
 }
 
+/* ... and an O_DSYNC write in place, which is a commit of postgres, is one durable host write. */
+Test(rules, rule3_a_durable_write_in_place_is_one_host_call)
+{
+	struct cow_live *l = live_of(&t, "main");
+	struct cow_inode *i = path_get(l, "f", NULL);
+	const struct hostio_event *e;
+	void *page = NULL;
+	size_t n;
+
+	cr_assert_eq(posix_memalign(&page, 4096, B), 0);
+	memset(page, 'd', B);
+	/* What led to the file becomes durable with the first, the second opens it. */
+	for (int k = 0; k < 2; k++)
+		cr_assert_eq(cow_file_write(i, page, 0, B, COW_WRITE_DSYNC), 0);
+	hostio_watch(t.path);
+	cr_assert_eq(cow_file_write(i, page, B, B, COW_WRITE_DSYNC), 0);
+	e = hostio_log(&n);
+	cr_assert_eq(n, 1, "%zu host calls", n);
+	cr_assert_eq(e->op, HOSTIO_WRITE_DSYNC);
+	cr_assert_eq(e->len, B);
+	free(page);
+	cow_inode_put(i);
+	cow_live_put(l);
+}
+
 /* 4. No extent file of a sealed epoch is opened for writing, whatever is done to the head. */
 Test(rules, rule4_sealed_never_changes)
 {

@@ -138,14 +138,15 @@ store_new() {
 	printf '[branches]\nundelete_window = 0\n' >"$COWFS_STORE/cowfs.conf"
 }
 
-# mount_store [MOUNTPOINT [options]]: mount $COWFS_STORE, sets $M.
+# mount_store [MOUNTPOINT [options]]: mount $COWFS_STORE, sets $M. COWFS_TEST_TRANSPORT: not over the default one.
 mount_store() {
 	M=${1:-$T/mnt}
 	(($# == 0)) || shift
 	mkdir -p "$M"
-	cowfs mount "$COWFS_STORE" "$M" "$@" >&2 2>"$T/.mount" </dev/null || fail "mount: $(<"$T/.mount")"
+	cowfs mount "$COWFS_STORE" "$M" ${COWFS_TEST_TRANSPORT:+--transport "$COWFS_TEST_TRANSPORT"} "$@" >&2 2>"$T/.mount" </dev/null || fail "mount: $(<"$T/.mount")"
 	on_exit "unmount_forced '$M'"
 	mountpoint -q "$M" || fail "$M is not mounted"
+	[[ -z ${COWFS_TEST_TRANSPORT:-} ]] || same "$(cowfs -o json status | json transport)" "$COWFS_TEST_TRANSPORT" transport
 }
 unmount_store() { cowfs unmount "${1:-$M}" >&2; }
 unmount_forced() {

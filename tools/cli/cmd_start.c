@@ -18,6 +18,7 @@
 static const struct output_column columns[] = {
     {"branch", "Branch", OUTPUT_TEXT, "COWFS_BRANCH"},
     {"current_state", "State", OUTPUT_TEXT, NULL},
+    {"ephemeral", "Ephemeral", OUTPUT_BOOL, NULL},
     {"connection_uri", "URL", OUTPUT_TEXT, "DATABASE_URL"},
     {"pid", "Process", OUTPUT_NUMBER, NULL},
     {"socket_dir", "Sockets", OUTPUT_TEXT, NULL},

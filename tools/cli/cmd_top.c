@@ -17,13 +17,10 @@
 #define ONCE_MS 1000u /* between the two looks that make one round */
 
 static const struct output_column columns[] = {
-    {"name", "BRANCH", OUTPUT_TEXT, NULL},
-    {"current_state", "STATE", OUTPUT_TEXT, NULL},
-    {"connections", "CONN", OUTPUT_NUMBER, NULL},
-    {"tps", "TPS", OUTPUT_NUMBER, NULL},
-    {"unique_bytes", "UNIQUE", OUTPUT_BYTES, NULL},
-    {"parent", "PARENT", OUTPUT_TEXT, NULL},
-    {NULL, NULL, 0, NULL},
+    {"name", "BRANCH", OUTPUT_TEXT, NULL},          {"current_state", "STATE", OUTPUT_TEXT, NULL},
+    {"connections", "CONN", OUTPUT_NUMBER, NULL},   {"tps", "TPS", OUTPUT_NUMBER, NULL},
+    {"unique_bytes", "UNIQUE", OUTPUT_BYTES, NULL}, {"parent", "PARENT", OUTPUT_TEXT, NULL},
+    {"labels", "LABELS", OUTPUT_LABELS, NULL},      {0},
 };
 static const struct output_spec spec = {.rows = "branches", .columns = columns};
 

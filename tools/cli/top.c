@@ -102,7 +102,8 @@ static bool may_run(const json_t *row)
 /* Of what the daemon says of a branch, what is shown. */
 static json_t *row_of(const json_t *branch)
 {
-	static const char *const keys[] = {"name", "parent", "current_state", "unique_bytes"};
+	static const char *const keys[] = {"name", "parent", "current_state", "unique_bytes",
+					   "labels"};
 	json_t *row = json_object();
 
 	for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)

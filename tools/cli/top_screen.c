@@ -34,6 +34,18 @@ static void number_text(const json_t *v, const char *format, char *buf, size_t s
 		snprintf(buf, size, "-");
 }
 
+static void labels_text(const json_t *labels, char *buf, size_t size)
+{
+	size_t k, used = 0;
+	json_t *v;
+
+	buf[0] = '\0';
+	json_array_foreach (labels, k, v)
+		if (used < size)
+			used += (size_t)snprintf(buf + used, size - used, "%s%s", k ? "," : "",
+						 json_string_value(v));
+}
+
 static void draw_head(const struct screen *s)
 {
 	size_t n = json_array_size(json_object_get(s->look, "branches"));
@@ -53,15 +65,15 @@ static void draw_head(const struct screen *s)
 
 /* A name that does not fit ends in "~"; narrow terminals lose columns from the right. */
 static void draw_row(int y, const char *name, const char *state, const char *connections,
-		     const char *tps, const char *unique)
+		     const char *tps, const char *unique, const char *labels)
 {
 	int width = COLS - 44 > NAME_MIN ? COLS - 44 : NAME_MIN;
 	char line[1024];
 
 	if (width > 60)
 		width = 60;
-	snprintf(line, sizeof(line), "%-*.*s%s %-10s %6s %9s %12s", width, width, name,
-		 strlen(name) > (size_t)width ? "~" : " ", state, connections, tps, unique);
+	snprintf(line, sizeof(line), "%-*.*s%s %-10s %6s %9s %12s  %s", width, width, name,
+		 strlen(name) > (size_t)width ? "~" : " ", state, connections, tps, unique, labels);
 	mvaddnstr(y, 0, line, COLS);
 	clrtoeol();
 }
@@ -78,20 +90,21 @@ static void draw(struct screen *s)
 	erase();
 	draw_head(s);
 	attron(A_REVERSE);
-	draw_row(3, "BRANCH", "STATE", "CONN", "TPS", "UNIQUE");
+	draw_row(3, "BRANCH", "STATE", "CONN", "TPS", "UNIQUE", "LABELS");
 	mvchgat(3, 0, -1, A_REVERSE, 0, NULL);
 	attroff(A_REVERSE);
 	for (int k = s->first; k < n && y < LINES; k++, y++) {
-		char connections[32], tps[32], unique[32];
+		char connections[32], tps[32], unique[32], labels[64];
 
 		row = json_array_get(rows, (size_t)k);
 		number_text(json_object_get(row, "connections"), "%.0f", connections,
 			    sizeof(connections));
 		number_text(json_object_get(row, "tps"), "%.1f", tps, sizeof(tps));
 		bytes_text(json_object_get(row, "unique_bytes"), unique, sizeof(unique));
+		labels_text(json_object_get(row, "labels"), labels, sizeof(labels));
 		draw_row(y, json_string_value(json_object_get(row, "name")),
 			 json_string_value(json_object_get(row, "current_state")), connections, tps,
-			 unique);
+			 unique, labels);
 	}
 	mvaddnstr(2, 0,
 		  n > room ? "q: end   up, down, page up, page down: more branches" : "q: end",

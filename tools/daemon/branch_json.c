@@ -50,6 +50,8 @@ static json_t *labels_json(const struct cow_branch_info *b, bool protected, bool
 		json_array_append_new(labels, json_string("private"));
 	if (b->ephemeral)
 		json_array_append_new(labels, json_string("ephemeral"));
+	if (b->lost)
+		json_array_append_new(labels, json_string("lost"));
 	if (b->poisoned)
 		json_array_append_new(labels, json_string("poisoned"));
 	return labels;

@@ -558,9 +558,9 @@ json_t *pgbranch_json(const struct pgbranch *b, const char *user, const char *db
 	const char *state = b->state.ready ? "running" : b->state.running ? "starting" : "stopped";
 
 	pgbranch_url(b, user, dbname, url, sizeof(url));
-	return json_pack("{s:o,s:s,s:o,s:i,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i}", "branch",
-			 json_text(b->name), "current_state", state, "pid",
-			 b->state.running ? json_integer(b->state.pid) : json_null(), "port",
+	return json_pack("{s:o,s:s,s:b,s:o,s:i,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:i}", "branch",
+			 json_text(b->name), "current_state", state, "ephemeral", b->ephemeral,
+			 "pid", b->state.running ? json_integer(b->state.pid) : json_null(), "port",
 			 b->port, "connection_uri", json_text(b->port ? url : NULL), "host",
 			 b->host, "user", json_text(user ? user : pgbranch_user(b)), "database",
 			 json_text(dbname ? dbname : "postgres"), "socket_dir",
