@@ -9,9 +9,9 @@ def rule: "|" + (map("---|") | add);
 def sign: if . == ">=" then "≥" else "≤" end;
 
 def order: ["host", "cowfs", "xfs", "btrfs", "overlay", "cowfs-ephemeral", "host-nofsync", "template",
-	"template-file-copy", "dump-restore", "direct", "proxy"];
+	"template-file-copy", "dump-restore", "direct", "straight", "relayed"];
 def titles: {
-	"proxy-select1": "SELECT 1 through cowfs serve", "proxy-tpcb-1": "TPC-B through it, 1 client", "proxy-tpcb-8": "TPC-B through it, 8 clients", "proxy-copy-out": "COPY 300 MB through it",
+	"proxy-select1": "SELECT 1 at the address of a branch", "proxy-tpcb-1": "TPC-B there, 1 client", "proxy-tpcb-8": "TPC-B there, 8 clients", "proxy-copy-out": "COPY 300 MB from there",
 	"tpcb-8": "pgbench TPC-B, 8 clients", "tpcb-1": "pgbench TPC-B, 1 client",
 	"select-8": "pgbench -S, 8 clients", "copy": "COPY", "load": "COPY and CHECKPOINT",
 	"scan": "cold sequential scan", "alter": "ALTER TABLE (rewrite) on a fresh branch",

@@ -38,6 +38,7 @@ static const struct output_column columns[] = {
     {"nodes", "Nodes", OUTPUT_NUMBER, NULL},
     {"servers_running", "Servers behind serve", OUTPUT_NUMBER, NULL},
     {"servers_failed", "Branches that failed", OUTPUT_LABELS, NULL},
+    {"not_steered", "Ports relayed because", OUTPUT_TEXT, NULL},
     {0},
 };
 static const struct output_spec spec = {.columns = columns};
@@ -78,6 +79,7 @@ static void add_serve(const struct command_call *call, json_t *result)
 		json_object_set(result, "servers_failed", failed);
 		json_object_set(result, "troubles", troubles);
 		json_object_set(result, "serve", json_object_get(status, "settings"));
+		json_object_set(result, "not_steered", json_object_get(status, "not_steered"));
 	}
 	json_decref(failed);
 	json_decref(troubles);

@@ -31,7 +31,7 @@ struct serve_branch *serve_branch_new(struct serve *s, const char *name)
 		return NULL;
 	b->serve = s;
 	b->state = SERVE_SUSPENDED;
-	b->pidfd = b->straight.queue = -1;
+	b->pidfd = b->straight.queue = b->straight.port_queue = -1;
 	b->suspend_ms = s->o->suspend_ms;
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	TAILQ_INIT(&b->waiting);
@@ -61,6 +61,8 @@ static void branch_free(struct serve_branch *b)
 	forget_server(b);
 	if (b->straight.queue >= 0)
 		close(b->straight.queue);
+	if (b->straight.port_queue >= 0)
+		close(b->straight.port_queue);
 	event_free(b->rest);
 	json_decref(b->settings);
 	free(b);
@@ -267,6 +269,7 @@ void serve_branch_adopt(struct serve_branch *b, const json_t *server)
 		snprintf(b->host, sizeof(b->host), "127.0.0.1");
 	snprintf(b->server_sockets, sizeof(b->server_sockets), "%s", sockets ? sockets : "");
 	b->other_tls = false;
+	b->own_tls = json_is_true(json_object_get(server, "tls"));
 	b->started_ms = b->rested_ms = serve_now_ms();
 	b->pidfd = pidfd_open(b->pid, 0);
 	b->exit = b->pidfd < 0

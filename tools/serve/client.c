@@ -87,8 +87,8 @@ void serve_nudge(const char *store)
 static void overlay_one(json_t *branch, const json_t *status)
 {
 	static const char *const shown[] = {
-	    "current_state",         "clients",        "starts", "suspend_timeout_ms",
-	    "suspend_idle_sessions", "max_connections"};
+	    "current_state",         "clients",         "starts",   "suspend_timeout_ms",
+	    "suspend_idle_sessions", "max_connections", "straight", "steered"};
 	static const char *const faults[] = {"reason", "unlimited"};
 	const char *name = json_string_value(json_object_get(branch, "name"));
 	json_t *known = name ? json_object_get(status, name) : NULL, *v;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/log.h"
@@ -32,6 +33,7 @@ static void look_at_peer(struct serve_conn *c)
 	struct sockaddr_in from;
 	socklen_t len = sizeof(from);
 	struct ucred who;
+	struct stat st;
 
 	if (c->local) {
 		len = sizeof(who);
@@ -44,6 +46,8 @@ static void look_at_peer(struct serve_conn *c)
 	}
 	setsockopt(c->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	setsockopt(c->client, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	if (c->branch && fstat(c->client, &st) == 0)
+		c->inode = st.st_ino;
 	c->remote = getpeername(c->client, (struct sockaddr *)&from, &len) < 0 ||
 		    from.sin_family != AF_INET || ntohl(from.sin_addr.s_addr) >> 24 != 127;
 }

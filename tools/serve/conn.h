@@ -37,8 +37,9 @@ struct serve_conn {
 	bool cancels;       /* a request to cancel: not a session */
 	uid_t uid;          /* of the other side of a unix socket */
 	gid_t gid;
-	char sni[256]; /* host name that TLS was asked for; "" = none */
-	uint8_t *said; /* while greeting; then what the server gets first */
+	uint64_t inode; /* of a socket of its own port, as others see it; 0 = another kind */
+	char sni[256];  /* host name that TLS was asked for; "" = none */
+	uint8_t *said;  /* while greeting; then what the server gets first */
 	size_t said_n;
 	struct serve_pump *pump;        /* decrypts it; NULL = none */
 	struct serve_pump *server_pump; /* the same towards the server */

@@ -45,6 +45,7 @@ json_t *serve_branch_json(const struct serve_branch *b)
 		      b->reason.text[0] ? json_text(b->reason.text) : json_null());
 
 	json_object_set_new(o, "straight", json_boolean(b->straight.on));
+	json_object_set_new(o, "steered", json_boolean(b->straight.steered));
 	json_object_set_new(o, "failures", json_integer(b->failures));
 	json_object_set_new(o, "suspend_timeout_ms", json_count(b->suspend_ms));
 	json_object_set_new(o, "suspend_idle_sessions", json_boolean(b->suspend_sessions));
@@ -206,6 +207,8 @@ static void do_status(struct serve_ask *ask)
 		      s->o->listen, "port", s->o->port, "connections", json_count(s->connections),
 		      "wakes", json_count(s->wakes));
 	json_object_set_new(o, "settings", settings_json(s->o));
+	json_object_set_new(o, "not_steered",
+			    s->steer ? json_null() : json_text(s->steer_fault.text));
 	send_result(ask, o);
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/serve/diag.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -98,4 +100,46 @@ cow_errno serve_diag_local(void (*call)(void *arg, const struct serve_diag_local
 	};
 
 	return dump_once(&request, sizeof(request), on_local, &to);
+}
+
+/* --- TCP --- */
+
+struct tcp_call {
+	void (*call)(void *arg, const struct serve_diag_tcp *x);
+	void *arg;
+};
+
+static void on_tcp(const struct nlmsghdr *m, void *arg)
+{
+	const struct inet_diag_msg *i = NLMSG_DATA(m);
+	const struct tcp_call *to = arg;
+	const struct serve_diag_tcp x = {
+	    .local = i->id.idiag_src[0],
+	    .remote = i->id.idiag_dst[0],
+	    .port = ntohs(i->id.idiag_sport),
+	    .listens = i->idiag_state == TCP_LISTEN,
+	    .inode = i->idiag_inode,
+	};
+
+	to->call(to->arg, &x);
+}
+
+cow_errno serve_diag_tcp(void (*call)(void *arg, const struct serve_diag_tcp *x), void *arg)
+{
+	struct tcp_call to = {call, arg};
+	const struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 ask;
+	} request = {
+	    .head = {.nlmsg_len = sizeof(request),
+		     .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		     .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+	    /* A server goes on for a client that has closed its end. */
+	    .ask = {.sdiag_family = AF_INET,
+		    .sdiag_protocol = IPPROTO_TCP,
+		    .idiag_states = 1 << TCP_ESTABLISHED | 1 << TCP_SYN_RECV | 1 << TCP_CLOSE_WAIT |
+				    1 << TCP_LISTEN},
+	};
+
+	return dump_once(&request, sizeof(request), on_tcp, &to);
 }

@@ -21,3 +21,13 @@ struct serve_diag_local {
 /* For each unix stream socket with a path that listens or is connected. -errno: the dump is not
  * whole, and says nothing; -EAGAIN: the next one may be. */
 cow_errno serve_diag_local(void (*call)(void *arg, const struct serve_diag_local *x), void *arg);
+
+struct serve_diag_tcp {
+	uint32_t local, remote; /* addresses, in network order */
+	int port;               /* the local one */
+	bool listens;   /* else it is one end of a connection that both or the other end has open */
+	uint32_t inode; /* 0 = nobody has accepted it yet */
+};
+
+/* The same for TCP over IPv4. */
+cow_errno serve_diag_tcp(void (*call)(void *arg, const struct serve_diag_tcp *x), void *arg);

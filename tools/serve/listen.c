@@ -193,6 +193,7 @@ void serve_unlisten_local(struct serve_branch *b)
 
 void serve_unlisten_branch(struct serve_branch *b)
 {
+	serve_straight_leave_port(b);
 	serve_unwatch(&b->tcp);
 	serve_unlisten_local(b);
 }

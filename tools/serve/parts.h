@@ -20,19 +20,21 @@
 
 struct serve_conn;
 struct serve_ask;
+struct serve_steer;
 struct serve_tls;
 TAILQ_HEAD(serve_asks, serve_ask);
 
 /* Of the clients that go past the proxy (straight.c). */
 struct serve_straight {
-	bool on;          /* its socket's name leads to the server */
-	bool was;         /* since this server began; so it may have clients that we do not see */
-	bool watched;     /* at the end of its time until sleep: its address is ours, and we look */
-	bool evicted;     /* watched, to make room for another server */
-	bool unfit;       /* cannot be done; not tried again before its next start */
-	bool counted;     /* the last look saw its server listen, and so its clients too */
-	unsigned clients; /* at the last look */
-	int queue;        /* a copy of the socket where its server listens; -1 = none */
+	bool on;      /* its socket's name leads to the server */
+	bool steered; /* its port does */
+	bool was;     /* since this server began; so it may have clients that we do not see */
+	bool watched; /* at the end of its time until sleep: its address is ours, and we look */
+	bool evicted; /* watched, to make room for another server */
+	bool unfit, unfit_port; /* cannot be done; not tried again before its next start */
+	bool counted;           /* the last look saw its server listen, and so its clients too */
+	unsigned clients;       /* at the last look */
+	int queue, port_queue;  /* copies of the sockets where its server listens; -1 = none */
 };
 
 struct serve_branch {
@@ -56,6 +58,7 @@ struct serve_branch {
 	int server_port;
 	char server_sockets[112];
 	bool other_tls; /* its TLS has not the certificate that ours has */
+	bool own_tls;   /* it answers that it has TLS */
 
 	uint64_t suspend_ms; /* as in serve_options, of this branch */
 	bool suspend_sessions;
@@ -96,11 +99,13 @@ struct serve {
 	struct event *shared; /* listener for all branches */
 	struct event *control;
 	struct event *tick, *sweep_tick, *golden_tick, *straight_tick, *signals[3];
-	struct serve_tls *tls; /* NULL = no TLS */
-	unsigned starting;     /* start jobs that run */
-	uint64_t round;        /* of sync */
-	json_t *pools;         /* as the daemon lists them; NULL = not known yet */
-	bool growing;          /* a member is being made */
+	struct serve_tls *tls;     /* NULL = no TLS */
+	struct serve_steer *steer; /* NULL = connections to ports are not steered: steer_fault */
+	struct cow_error steer_fault;
+	unsigned starting; /* start jobs that run */
+	uint64_t round;    /* of sync */
+	json_t *pools;     /* as the daemon lists them; NULL = not known yet */
+	bool growing;      /* a member is being made */
 	uint64_t grow_after_ms;
 	unsigned swept; /* branches deleted since swept_ms */
 	uint64_t swept_ms;
@@ -169,6 +174,8 @@ cow_errno serve_straight_open(struct serve *s, struct cow_error *e);
 void serve_straight_close(struct serve *s);
 /* Lead its clients to where its state and settings say. Cheap when they go there already. */
 void serve_straight_settle(struct serve_branch *b);
+/* Its own port is ours, for as long as it stays what it is. */
+void serve_straight_leave_port(struct serve_branch *b);
 /* Its server is gone: its address is ours, and so is who waits for that server. */
 void serve_straight_end(struct serve_branch *b);
 /* Count who came straight, to all branches; SERVE_SEEN and SERVE_LAST_LEFT follow. */

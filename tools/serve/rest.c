@@ -49,7 +49,7 @@ static uint64_t watch_ms(const struct serve_branch *b)
 
 static void begin_time(struct serve_branch *b)
 {
-	uint64_t watch = b->straight.on ? watch_ms(b) : 0;
+	uint64_t watch = b->straight.on || b->straight.steered ? watch_ms(b) : 0;
 
 	evtimer_del(b->rest);
 	if (may_sleep(b))
@@ -135,7 +135,7 @@ void serve_rest_evict(struct serve_branch *b, const char *why)
 /* Its time is over. Who is not certain to be alone does not sleep. */
 static void fall_asleep(struct serve_branch *b)
 {
-	if (b->straight.on) {
+	if (b->straight.on || b->straight.steered) {
 		begin_watch(b, watch_ms(b));
 		return;
 	}

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* work: what the children of cowfs serve do. Each may block, and ends when it has answered.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 
+#include "store/cleanup.h"
 #include "tools/daemon/client.h"
 #include "tools/daemon/json_text.h"
 #include "tools/pg/pg.h"
@@ -18,12 +22,31 @@
 
 /* --- sync --- */
 
-static json_t *server_json(const struct pgstate *s)
+/* Where a server has TLS and we have none, a client that comes past us would find what one that
+ * comes through us does not. Errs on the side of true. */
+static bool has_tls(const struct pgstate *s)
+{
+	static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47}; /* SSLRequest */
+	const struct timeval limit = {.tv_sec = 2};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer = 0;
+
+	if (fd < 0 || inet_pton(AF_INET, s->listens, &to.sin_addr) != 1)
+		return true;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	       send(fd, request, sizeof(request), MSG_NOSIGNAL) != sizeof(request) ||
+	       recv(fd, &answer, 1, 0) != 1 || answer != 'N';
+}
+
+static json_t *server_json(const struct serve *serve, const struct pgstate *s)
 {
 	if (!s->running)
 		return json_null();
-	return json_pack("{s:i,s:s,s:i,s:s,s:b}", "pid", (int)s->pid, "host", s->listens, "port",
-			 s->port, "socket_dir", s->socket_dir, "ready", s->ready);
+	return json_pack("{s:i,s:s,s:i,s:s,s:b,s:b}", "pid", (int)s->pid, "host", s->listens,
+			 "port", s->port, "socket_dir", s->socket_dir, "ready", s->ready, "tls",
+			 serve->steer && has_tls(s));
 }
 
 static cow_errno give_port(struct serve *s, json_t *branch, struct cow_error *e)
@@ -63,7 +86,7 @@ static cow_errno look_at(struct serve *s, json_t *branch, struct cow_error *e)
 		pgstate_read(path, &state, NULL);
 		if (pgfirst_is_restricted(&state, sockets))
 			state = (struct pgstate){0};
-		json_object_set_new(branch, "server", server_json(&state));
+		json_object_set_new(branch, "server", server_json(s, &state));
 	}
 	/* The proxy wants to listen there before any server was started. */
 	if (path && (!known || !known->socket_dir[0]))
@@ -162,7 +185,7 @@ cow_errno serve_work_start(struct serve *s, const char *name, json_t **ret, stru
 	if (!b.state.socket_dir[0] || !b.state.listens[0])
 		pgstate_read(b.pgdata, &b.state, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
-	*ret = server_json(&b.state);
+	*ret = server_json(s, &b.state);
 	json_object_set_new(*ret, "unlimited",
 			    b.unlimited[0] ? json_text(b.unlimited) : json_null());
 	json_object_set_new(*ret, "adopted", json_boolean(adopted));
