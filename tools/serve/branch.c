@@ -357,7 +357,7 @@ static bool make_room(struct serve *s, const struct serve_branch *next)
 		leaving += b->state == SERVE_SUSPENDING || b->state == SERVE_STOPPING ||
 			   b->straight.evicted;
 		if (b->state == SERVE_IDLE && !serve_branch_is_direct(b) &&
-		    (!longest || b->rested_ms < longest->rested_ms))
+		    (!longest || serve_last_client_ms(b) < serve_last_client_ms(longest)))
 			longest = b;
 	}
 	if (!s->o->max_running || n < s->o->max_running)

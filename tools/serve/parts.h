@@ -181,6 +181,9 @@ void serve_straight_end(struct serve_branch *b);
 /* Count who came straight, to all branches; SERVE_SEEN and SERVE_LAST_LEFT follow. */
 void serve_straight_look(struct serve *s);
 unsigned serve_clients(const struct serve_branch *b); /* with a server, by either way */
+/* Monotonic: when it had its last client, as far as is known. One that came and went at the unix
+ * socket between two looks is not; a probe of the port counts. */
+uint64_t serve_last_client_ms(const struct serve_branch *b);
 
 /* --- note.c: what goes into the history of a branch (history.h) --- */
 /* A start or a shutdown begins: remember why. */

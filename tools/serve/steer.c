@@ -17,7 +17,7 @@
 #define PORTS_MAX 16384u
 
 struct serve_steer {
-	int table, program, link;
+	int table, times, program, link;
 };
 
 static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
@@ -43,21 +43,21 @@ static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 #define IF_NULL(reg, skip) INSN(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, skip, 0)
 #define CALL(number) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, number)
 
-/* The socket of the table, if there is one for this port; in any case the connection is let
- * through. The skips lead to the last two instructions. */
-static int load_program(int table)
+/* The socket of the table, and the time is noted, if there is one for this port; in any case the
+ * connection is let through. The skips lead to the last two instructions. */
+static int load_program(int table, int times)
 {
 	const int32_t here = (int32_t)htonl(INADDR_LOOPBACK);
 	const struct bpf_insn code[] = {
 	    COPY(6, 1),
 	    FIELD(2, 6, family),
-	    UNLESS(2, AF_INET, 21),
+	    UNLESS(2, AF_INET, 30),
 	    FIELD(2, 6, protocol),
-	    UNLESS(2, IPPROTO_TCP, 19),
+	    UNLESS(2, IPPROTO_TCP, 28),
 	    FIELD(2, 6, remote_ip4),
-	    UNLESS(2, here, 17),
+	    UNLESS(2, here, 26),
 	    FIELD(2, 6, local_ip4),
-	    UNLESS(2, here, 15),
+	    UNLESS(2, here, 24),
 	    FIELD(2, 6, local_port),
 	    STORE(10, -4, 2),
 	    INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, table),
@@ -65,8 +65,17 @@ static int load_program(int table)
 	    COPY(2, 10),
 	    ADD(2, -4),
 	    CALL(BPF_FUNC_map_lookup_elem),
-	    IF_NULL(0, 7),
+	    IF_NULL(0, 16),
 	    COPY(7, 0),
+	    INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_MAP_FD, 0, times),
+	    INSN(0, 0, 0, 0, 0),
+	    COPY(2, 10),
+	    ADD(2, -4),
+	    CALL(BPF_FUNC_map_lookup_elem),
+	    IF_NULL(0, 3),
+	    COPY(8, 0),
+	    CALL(BPF_FUNC_ktime_get_ns),
+	    INSN(BPF_STX | BPF_MEM | BPF_DW, 8, 0, 0, 0),
 	    COPY(1, 6),
 	    COPY(2, 7),
 	    NUMBER(3, 0),
@@ -87,13 +96,13 @@ static int load_program(int table)
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
-static int make_table(void)
+static int make_map(enum bpf_map_type type, uint32_t entries)
 {
 	union bpf_attr attr = {
-	    .map_type = BPF_MAP_TYPE_SOCKHASH,
+	    .map_type = type,
 	    .key_size = sizeof(uint32_t),
 	    .value_size = sizeof(uint64_t),
-	    .max_entries = PORTS_MAX,
+	    .max_entries = entries,
 	};
 
 	return bpf(BPF_MAP_CREATE, &attr);
@@ -122,10 +131,12 @@ struct serve_steer *serve_steer_open(struct cow_error *e)
 		cow_fail(e, -ENOMEM, "no memory");
 		return NULL;
 	}
-	*st = (struct serve_steer){-1, -1, -1};
-	r = st->table = make_table();
+	*st = (struct serve_steer){-1, -1, -1, -1};
+	r = st->table = make_map(BPF_MAP_TYPE_SOCKHASH, PORTS_MAX);
 	if (r >= 0)
-		r = st->program = load_program(st->table);
+		r = st->times = make_map(BPF_MAP_TYPE_ARRAY, UINT16_MAX + 1);
+	if (r >= 0)
+		r = st->program = load_program(st->table, st->times);
 	if (r >= 0)
 		r = st->link = attach(st->program);
 	if (r >= 0)
@@ -146,6 +157,8 @@ void serve_steer_close(struct serve_steer *st)
 		close(st->program);
 	if (st->table >= 0)
 		close(st->table);
+	if (st->times >= 0)
+		close(st->times);
 	free(st);
 }
 
@@ -169,4 +182,17 @@ void serve_steer_clear(struct serve_steer *st, int port)
 	union bpf_attr attr = {.map_fd = (uint32_t)st->table, .key = (uintptr_t)&key};
 
 	bpf(BPF_MAP_DELETE_ELEM, &attr);
+}
+
+uint64_t serve_steer_last(const struct serve_steer *st, int port)
+{
+	const uint32_t key = (uint32_t)port;
+	uint64_t ns = 0;
+	union bpf_attr attr = {
+	    .map_fd = (uint32_t)st->times,
+	    .key = (uintptr_t)&key,
+	    .value = (uintptr_t)&ns,
+	};
+
+	return bpf(BPF_MAP_LOOKUP_ELEM, &attr) < 0 ? 0 : ns / 1000000;
 }

@@ -10,6 +10,8 @@
  * Plain bpf(2): it is five calls and a program of two dozen instructions, and libbpf would be one
  * more library, which brings two others, to make the same calls. */
 #pragma once
+#include <stdint.h>
+
 #include "store/error.h"
 
 struct serve_steer;
@@ -21,5 +23,7 @@ void serve_steer_close(struct serve_steer *st); /* NULL is fine */
 /* From now on connections to `port` go to `fd`, a TCP socket that listens; it is not kept, and when
  * the last copy of it is closed the port is out of the table. -errno. */
 cow_errno serve_steer_set(struct serve_steer *st, int port, int fd);
+/* When the last one was steered from this port: CLOCK_MONOTONIC in ms; 0 = none was. */
+uint64_t serve_steer_last(const struct serve_steer *st, int port);
 /* Not any more; nothing happens when it was not. */
 void serve_steer_clear(struct serve_steer *st, int port);

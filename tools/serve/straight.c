@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/cleanup.h"
 #include "store/log.h"
 #include "tools/serve/conn.h"
 #include "tools/serve/steer.h"
@@ -42,6 +43,13 @@
 unsigned serve_clients(const struct serve_branch *b)
 {
 	return b->clients + b->straight.clients;
+}
+
+uint64_t serve_last_client_ms(const struct serve_branch *b)
+{
+	uint64_t came = b->serve->steer ? serve_steer_last(b->serve->steer, b->port) : 0;
+
+	return COW_MAX(came, b->rested_ms);
 }
 
 bool serve_straight_is_up(const struct serve_branch *b)
