@@ -4,7 +4,7 @@
 # was asked for, or an error with the remedy; status says which, the log why. A store may change between them.
 # timeout 120
 # Mounts of its own: the kernel's parameter reads otherwise in them.
-[[ $(id -u) != 0 || -n ${COWFS_OWN_MOUNTS:-} ]] || COWFS_OWN_MOUNTS=1 exec unshare --mount "$BASH" "$0"
+. "$(dirname "$0")/../lib/own-mounts.sh"
 . "$(dirname "$0")/../lib/lib.sh"
 unset COWFS_TEST_TRANSPORT
 requires fuse root cowfs

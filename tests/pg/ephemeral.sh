@@ -4,7 +4,7 @@
 # of the machine, until it is reset; what is made from it is as durable as anything.
 # timeout 300
 # Mounts of its own: the machine has another boot id in them.
-[[ $(id -u) != 0 || -n ${COWFS_OWN_MOUNTS:-} ]] || COWFS_OWN_MOUNTS=1 exec unshare --mount "$BASH" "$0"
+. "$(dirname "$0")/../lib/own-mounts.sh"
 . "$(dirname "$0")/../lib/lib.sh"
 requires fuse root postgres
 boot_id=/proc/sys/kernel/random/boot_id
