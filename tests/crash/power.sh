@@ -5,14 +5,14 @@
 # deletes and gc beside it; then the store is rebuilt as it may look at random moments, and at each of them: verify is
 # clean, postgres recovers, every commit and every snapshot that was acknowledged before is there, sums agree.
 #
-#   tests/crash/power.sh [--cuts N] [--seconds N] [--seed N] [--keep]    default 50 cuts, 15 seconds of recording
+#   tests/crash/power.sh [--cuts N] [--seconds N] [--seed N] [--keep]    default 30 cuts, 10 seconds of recording
 #
 # The import before it is recorded too: cut at any moment, the branch is there as a whole or not at all.
 #
 # The oracle: pgbench -l notes when the answer to each insert arrived, by the clock of the recorder.
 . "$(dirname "$0")/../lib/lib.sh"
 requires fuse root postgres cowfs
-cuts=50 seconds=15 seed=$RANDOM keep=
+cuts=30 seconds=10 seed=$RANDOM keep=
 [[ -z $COWFS_LONG ]] || cuts=1000 seconds=60
 while (($#)); do
 	case $1 in

@@ -2,7 +2,7 @@
 /* test_model: random sequences of everything the store can do, against plain memory.
  *
  * COWFS_MODEL_SEED=N       begin with this seed (else a new one each run; it is printed)
- * COWFS_MODEL_SECONDS=N    stop after this time (default 50; with COWFS_LONG 1,200)
+ * COWFS_MODEL_SECONDS=N    stop after this time (default 35; with COWFS_LONG 1,200)
  * COWFS_MODEL_STORES=N     stop after this many stores (1 = exactly the one a failure names)
  * COWFS_MODEL_TRACE=1      print every step */
 #include <criterion/criterion.h>
@@ -92,7 +92,7 @@ static void clear(struct world *w)
 
 Test(model, random_sequences, .timeout = 1500)
 {
-	uint64_t seed = 0, seconds = getenv("COWFS_LONG") && *getenv("COWFS_LONG") ? 1200 : 50;
+	uint64_t seed = 0, seconds = getenv("COWFS_LONG") && *getenv("COWFS_LONG") ? 1200 : 35;
 	uint64_t stores = number("COWFS_MODEL_STORES", UINT64_MAX), sequences = 0, steps = 0;
 	time_t end;
 
