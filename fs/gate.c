@@ -24,10 +24,10 @@ struct trial {
 };
 
 struct cow_gate_book {
-	atomic_bool closed;   /* the kernel was told to ask */
-	atomic_bool again;    /* it may have forgotten that */
-	pthread_mutex_t lock; /* a leaf; all below */
-	uint32_t gating;      /* how often it was closed */
+	atomic_bool closed;     /* the kernel asks, or is just told to */
+	pthread_mutex_t follow; /* who moves it; before all other locks */
+	pthread_mutex_t lock;   /* a leaf; all below */
+	uint32_t gating;        /* how often it was closed */
 	struct trial trials[PIDS];
 };
 
@@ -36,14 +36,17 @@ cow_errno cow_gate_new(struct cow_gate_book **ret)
 	*ret = calloc(1, sizeof(**ret));
 	if (!*ret)
 		return -ENOMEM;
+	pthread_mutex_init(&(*ret)->follow, NULL);
 	pthread_mutex_init(&(*ret)->lock, NULL);
 	return 0;
 }
 
 void cow_gate_free(struct cow_gate_book *g)
 {
-	if (g)
-		pthread_mutex_destroy(&g->lock);
+	if (!g)
+		return;
+	pthread_mutex_destroy(&g->follow);
+	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
 
@@ -64,32 +67,43 @@ static void close_for(uint64_t id, void *arg)
 	cow_node_put(&node);
 }
 
+double cow_gate_validity(const struct cow_mount *m)
+{
+	return m->gate->closed ? 0 : COW_FOREVER;
+}
+
 void cow_gate_told(struct cow_mount *m, uint64_t id)
 {
 	if (m->gate->closed)
 		close_for(id, m);
 }
 
-void cow_gate_told_many(struct cow_mount *m)
+/* lock of `follow` held */
+static void close_gate(struct cow_mount *m)
 {
-	if (!m->gate->closed)
-		return;
-	m->gate->again = true;
-	cow_store_room_turn(m->store);
+	pthread_mutex_lock(&m->gate->lock);
+	m->gate->gating++;
+	pthread_mutex_unlock(&m->gate->lock);
+	m->gate->closed = true; /* before the look at who writes: an open meanwhile sees it */
+	if (cow_nodes_each_writer(m->nodes, close_for, m) < 0)
+		m->gate->closed = false; /* no memory: at the next occasion */
 }
 
 void cow_gate_follow(struct cow_mount *m)
 {
-	bool was = m->gate->closed, is = cow_store_gate(m->store) != COW_GATE_OPEN;
+	bool open = cow_store_gate(m->store) == COW_GATE_OPEN;
+	WITH_LOCK(&m->gate->follow);
 
-	if (is && !was) {
-		WITH_LOCK(&m->gate->lock);
+	if (open)
+		m->gate->closed = false;
+	else if (!m->gate->closed)
+		close_gate(m);
+}
 
-		m->gate->gating++;
-	}
-	m->gate->closed = is; /* before the look at who writes: an open meanwhile sees it */
-	if (is && (atomic_exchange(&m->gate->again, false) || !was))
-		cow_nodes_each_writer(m->nodes, close_for, m);
+void cow_gate_wrote(struct cow_mount *m)
+{
+	if (cow_store_gate(m->store) != COW_GATE_OPEN && !m->gate->closed)
+		cow_gate_follow(m);
 }
 
 /* Another write of a process whose writes took room, or may have. */
@@ -126,12 +140,18 @@ static bool passes(struct cow_mount *m, const struct cow_node *node, pid_t pid)
 	}
 }
 
+/* Room may have come back, but for a moment too little: a write of the map takes some and returns
+ * it. */
 static bool is_due(struct cow_job *j)
 {
-	return cow_store_gate(j->m->store) == COW_GATE_OPEN || cow_file_waits(j->inode) < 0;
+	enum cow_gate gate = cow_store_gate(j->m->store);
+
+	return gate == COW_GATE_OPEN ||
+	       (gate == COW_GATE_NARROW && cow_file_taken(j->inode) < FILE_TAKES) ||
+	       cow_file_waits(j->inode) < 0;
 }
 
-/* Once he has waited for an open gate he passes, even if it is closing again. */
+/* Once he has waited he passes, even if the gate is closing again. */
 static void work(struct cow_job *j)
 {
 	if (j->result != -EINTR && !cow_live_stale(cow_inode_live(j->inode)) &&

@@ -10,10 +10,11 @@
  *
  * With write-back the kernel asks for the attributes of a file through a handle (GETATTR with
  * FUSE_GETATTR_FH) in one place only: at the beginning of a write, before it takes any lock, and
- * only if it was told to forget the mode. So the gate is closed by telling the kernel to forget the
- * attributes of every file that is open for writing, and again after each answer that carries them;
- * and a writer waits, as a request that is not answered, in held.c. His wait holds no lock and can
- * be ended by a signal that ends him.
+ * only if it does not know the mode for good. So while the gate is closed attributes are told
+ * without a time for which they hold, and at its closing the kernel is told to forget those of
+ * every file that is open for writing; what it then learns of an answer that was under way it does
+ * not believe (attr_version in fs/fuse/inode.c). A writer waits, as a request that is not answered,
+ * in held.c. His wait holds no lock and can be ended by a signal that ends him.
  *
  * While the gate is narrow some pass: a new segment of WAL, for which a whole server may wait,
  * everybody into a file that has taken hardly any room since,
@@ -34,9 +35,17 @@ void cow_gate_free(struct cow_gate_book *g);        /* NULL is fine */
 cow_errno cow_gate_ask(struct cow_mount *m, fuse_req_t req, const struct cow_node *node,
 		       unsigned fh);
 
-/* After an answer that carried attributes of the node, or opened it. */
-void cow_gate_told(struct cow_mount *m, uint64_t id);
-void cow_gate_told_many(struct cow_mount *m); /* of no node in particular */
+/* Seconds for which attributes told now hold. */
+double cow_gate_validity(const struct cow_mount *m);
 
-/* Move the gate to where the store wants it. One thread (held.c), regularly. */
+/* The kernel may know attributes that hold for ever, and from now on write (before the answer to an
+ * open), or was told such while the gate may have closed (after the answer). */
+void cow_gate_told(struct cow_mount *m, uint64_t id);
+
+/* Move the gate to where the store wants it. held.c, regularly; any thread. */
 void cow_gate_follow(struct cow_mount *m);
+
+/* Before the answer to a page that the kernel wrote back: if its room made the store want the gate
+ * closed, it is closed first. The kernel accepts more only as fast as it is answered, so nothing
+ * slips through, however late another thread gets a processor. */
+void cow_gate_wrote(struct cow_mount *m);

@@ -115,8 +115,10 @@ cow_errno cow_held_start(struct cow_mount *m, struct cow_held **ret)
 	pthread_mutex_init(&h->lock, NULL);
 	STAILQ_INIT(&h->jobs);
 	cow_holdback_init(&h->holdback, m->mountpoint);
-	cow_store_holdback(m->store, h->holdback.bytes,
-			   m->writethrough ? 0 : cow_holdback_scarce(&h->holdback));
+	cow_holdback_limit(
+	    &h->holdback,
+	    cow_store_holdback(m->store, h->holdback.bytes,
+			       m->writethrough ? 0 : cow_holdback_scarce(&h->holdback)));
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	r = pthread_create(&h->thread, NULL, run, h);

@@ -40,15 +40,26 @@ uint64_t cow_holdback_scarce(const struct cow_holdback *h)
 	return h->path[0] ? COW_MIN(h->bytes, SCARCE) : h->bytes;
 }
 
+static void set(const struct cow_holdback *h, uint64_t bytes)
+{
+	CLEANUP_FD int fd = open(h->path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0)
+		cow_log_warn("%s: %s", h->path, strerror(errno));
+}
+
+void cow_holdback_limit(struct cow_holdback *h, uint64_t bytes)
+{
+	if (!h->path[0] || bytes >= h->bytes)
+		return;
+	h->bytes = bytes;
+	set(h, bytes);
+}
+
 void cow_holdback_follow(struct cow_holdback *h, enum cow_room_state state)
 {
-	uint64_t bytes = state == COW_ROOM_PLENTY ? h->bytes : cow_holdback_scarce(h);
-	CLEANUP_FD int fd = -1;
-
 	if (state == h->state || !h->path[0])
 		return;
 	h->state = state;
-	fd = open(h->path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0)
-		cow_log_warn("%s: %s", h->path, strerror(errno));
+	set(h, state == COW_ROOM_PLENTY ? h->bytes : cow_holdback_scarce(h));
 }

@@ -12,8 +12,9 @@
 #include "store/store.h"
 
 struct cow_holdback {
-	char path[64];  /* of max_bytes; "" = cannot be read */
-	uint64_t bytes; /* what it was at first, or a guess */
+	char path[64]; /* of max_bytes; "" = cannot be read */
+	uint64_t
+	    bytes; /* what it is while there is plenty of room; a guess where it cannot be read */
 	enum cow_room_state state;
 };
 
@@ -23,5 +24,9 @@ void cow_holdback_init(struct cow_holdback *h, const char *mountpoint);
 /* Bytes of the limit while room is scarce. */
 uint64_t cow_holdback_scarce(const struct cow_holdback *h);
 
-/* Adapt the limit to the state of the room; PLENTY = as it was. */
+/* Hold back at most `bytes` while there is plenty of room, and from now on. Does nothing where the
+ * limit is lower, or cannot be set. */
+void cow_holdback_limit(struct cow_holdback *h, uint64_t bytes);
+
+/* Adapt the limit to the state of the room; PLENTY = whole. */
 void cow_holdback_follow(struct cow_holdback *h, enum cow_room_state state);

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "fs/cowfs_ll.h"
-#include "fs/gate.h"
 #include "store/cleanup.h"
 
 struct name {
@@ -207,8 +206,6 @@ static void read_names(fuse_req_t req, struct cow_mount *m, fuse_ino_t ino, size
 		cow_reply(req, (cow_errno)used);
 	else
 		fuse_reply_buf(req, buf, (size_t)used);
-	if (plus)
-		cow_gate_told_many(m);
 }
 
 void cow_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,

@@ -101,12 +101,12 @@ void cow_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	if (r == 0)
 		r = node.inode ? open_inode(m, ino, node.inode, node.kind, fi) : -EISDIR;
+	if (r == 0)
+		cow_gate_told(m, ino);
 	if (r < 0)
 		cow_reply(req, r);
 	else if (fuse_reply_open(req, fi) < 0)
 		close_inode(m, ino, node.inode, is_writer(fi));
-	else
-		cow_gate_told(m, ino);
 	cow_node_put(&node);
 }
 
@@ -216,6 +216,7 @@ void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 		return;
 	}
 	cow_node_put(&node);
+	cow_gate_wrote(m);
 	if (r < 0)
 		cow_reply(req, r);
 	else

@@ -30,7 +30,8 @@ cow_errno cow_names_entry(struct cow_mount *m, const struct cow_node *dir, const
 	}
 	ret->ino = node.id;
 	ret->generation = 1; /* inode numbers are never used twice */
-	ret->entry_timeout = ret->attr_timeout = COW_FOREVER;
+	ret->entry_timeout = COW_FOREVER;
+	ret->attr_timeout = cow_gate_validity(m);
 	return 0;
 }
 
@@ -104,8 +105,6 @@ static void reply_entry(struct cow_mount *m, fuse_req_t req, const struct fuse_e
 {
 	if (fuse_reply_entry(req, e) < 0 && e->ino)
 		cow_nodes_forget(m->nodes, e->ino, 1);
-	else if (e->ino)
-		cow_gate_told(m, e->ino);
 }
 
 void cow_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

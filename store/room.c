@@ -217,13 +217,14 @@ void cow_room_release(struct cow_room *m)
 		close(m->data.fd);
 }
 
-void cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
+uint64_t cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
 {
 	struct statvfs host;
+	uint64_t before;
 	WITH_LOCK(&m->lock);
 
 	if (fstatvfs(m->dirfd, &host) < 0)
-		return;
+		return bytes;
 	m->data.whole = COW_MIN(COW_MAX(RESERVE_MAX, bytes + BESIDES),
 				(uint64_t)host.f_blocks * host.f_frsize / RESERVE_SHARE);
 	if (scarce) {
@@ -233,6 +234,8 @@ void cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
 	look(m, true);
 	refill(m);
 	settle(m);
+	before = m->mark + m->data.whole - m->narrow;
+	return scarce ? COW_MIN(bytes, before / 2) : bytes;
 }
 
 cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t bytes)

@@ -74,8 +74,11 @@ void cow_room_init(struct cow_room *m, int dirfd, bool fail, bool keeps);
 void cow_room_release(struct cow_room *m);
 
 /* What a cache above the store may still hold back, and what it will at most while room is scarce:
- * the data reserve grows to the first and more, and keeps the second and more for it. */
-void cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce);
+ * the data reserve grows to the first and more, and keeps the second and more for it. Returns what
+ * it should hold back at most while there is plenty: on a small host less than `bytes`, so that all
+ * of it is out, and as much again that came until the cache knew, before the gate begins to close.
+ */
+uint64_t cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce);
 
 /* -ENOSPC: not now. Never waits; may give a piece of the data reserve to the host. */
 cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t bytes);

@@ -376,9 +376,9 @@ void cow_store_stat(struct cow_store *s, struct cow_store_stat *ret)
 	}
 }
 
-void cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce)
+uint64_t cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce)
 {
-	cow_room_holdback(&s->room, bytes, scarce);
+	return cow_room_holdback(&s->room, bytes, scarce);
 }
 
 bool cow_store_writes_wait(struct cow_store *s)

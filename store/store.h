@@ -95,8 +95,9 @@ bool cow_store_writes_wait(struct cow_store *s);
 
 /* Bytes that such a cache may have accepted and not written yet: the data reserve grows to it. Once
  * room is scarce it will have at most `scarce`, for which a part of the reserve is kept (0: it has
- * nothing then, and is never asked to accept less). */
-void cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce);
+ * nothing then, and is never asked to accept less). Returns what it should have at most while there
+ * is plenty: less than `bytes` on a small host. */
+uint64_t cow_store_holdback(struct cow_store *s, uint64_t bytes, uint64_t scarce);
 /* May the cache accept more? It has to ask again and again: nobody tells it but _room_await. */
 enum cow_gate cow_store_gate(struct cow_store *s);
 /* Bytes of room that went to what it accepted, while it was not to accept everything; only grows.

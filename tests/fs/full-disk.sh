@@ -16,7 +16,7 @@ load() { # endless, into a new relation; sets $loader
 	on_exit "kill -9 $loader"
 }
 
-truncate -s 512M "$T/img"
+truncate -s 256M "$T/img" # small: what the kernel may hold back is more than the reserve of it
 mkfs.ext4 -q -m 0 "$T/img"
 mkdir "$T/host"
 LOOP=$(losetup -f --show "$T/img")

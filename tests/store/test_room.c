@@ -177,8 +177,11 @@ Test(room, a_copied_store_whose_reserves_are_holes_has_none)
 
 Test(room, the_data_reserve_covers_what_a_cache_above_holds_back)
 {
-	cow_room_holdback(&room, 4096 * MIB, MIB);
+	uint64_t most = cow_room_holdback(&room, 4096 * MIB, MIB);
+
 	cr_assert_eq(stat_now().data_whole, RESERVE, "never more than a sixteenth of the host");
+	cr_assert(most > 0 && most <= RESERVE, "and so the cache holds back less: %lu", most);
+	cr_assert_eq(cow_room_holdback(&room, MIB, MIB), MIB);
 }
 
 /* With a cache above: the gate closes first, then everybody else waits, and what the cache has
