@@ -2,7 +2,8 @@
 /* cowfs_ll: private to fs/: the mount's state, and what all operations share.
  *
  * Rules for operations: each request is answered exactly once, on every path; no lock of fs/ is
- * held over a call into the store or a reply; errors are 0 or -errno until they are answered. */
+ * held over a call into the store or a reply (but that of the gate's thread of the moment, which
+ * puts nodes); errors are 0 or -errno until they are answered. */
 #pragma once
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>

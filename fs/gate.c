@@ -25,7 +25,8 @@ struct trial {
 
 struct cow_gate_book {
 	atomic_bool closed;     /* the kernel asks, or is just told to */
-	pthread_mutex_t follow; /* who moves it; before all other locks */
+	atomic_bool told;       /* it knows of every file that was open for writing then */
+	pthread_mutex_t follow; /* who moves it; before all other locks of fs/ */
 	pthread_mutex_t lock;   /* a leaf; all below */
 	uint32_t gating;        /* how often it was closed */
 	struct trial trials[PIDS];
@@ -67,12 +68,7 @@ static void close_for(uint64_t id, void *arg)
 	cow_node_put(&node);
 }
 
-double cow_gate_validity(const struct cow_mount *m)
-{
-	return m->gate->closed ? 0 : COW_FOREVER;
-}
-
-void cow_gate_told(struct cow_mount *m, uint64_t id)
+void cow_gate_tell(struct cow_mount *m, uint64_t id)
 {
 	if (m->gate->closed)
 		close_for(id, m);
@@ -81,29 +77,30 @@ void cow_gate_told(struct cow_mount *m, uint64_t id)
 /* lock of `follow` held */
 static void close_gate(struct cow_mount *m)
 {
-	pthread_mutex_lock(&m->gate->lock);
-	m->gate->gating++;
-	pthread_mutex_unlock(&m->gate->lock);
+	if (!m->gate->closed) {
+		WITH_LOCK(&m->gate->lock);
+
+		m->gate->gating++;
+	}
 	m->gate->closed = true; /* before the look at who writes: an open meanwhile sees it */
-	if (cow_nodes_each_writer(m->nodes, close_for, m) < 0)
-		m->gate->closed = false; /* no memory: at the next occasion */
+	m->gate->told = cow_nodes_each_writer(m->nodes, close_for, m) == 0; /* or once more */
 }
 
 void cow_gate_follow(struct cow_mount *m)
 {
-	bool open = cow_store_gate(m->store) == COW_GATE_OPEN;
 	WITH_LOCK(&m->gate->follow);
 
-	if (open)
-		m->gate->closed = false;
-	else if (!m->gate->closed)
+	if (cow_store_gate(m->store) == COW_GATE_OPEN)
+		m->gate->closed = m->gate->told = false;
+	else if (!m->gate->told)
 		close_gate(m);
 }
 
-void cow_gate_wrote(struct cow_mount *m)
+void cow_gate_wrote(struct cow_mount *m, uint64_t id)
 {
-	if (cow_store_gate(m->store) != COW_GATE_OPEN && !m->gate->closed)
+	if (cow_store_gate(m->store) != COW_GATE_OPEN && !m->gate->told)
 		cow_gate_follow(m);
+	cow_gate_tell(m, id);
 }
 
 /* Another write of a process whose writes took room, or may have. */
@@ -147,7 +144,7 @@ static bool is_due(struct cow_job *j)
 	enum cow_gate gate = cow_store_gate(j->m->store);
 
 	return gate == COW_GATE_OPEN ||
-	       (gate == COW_GATE_NARROW && cow_file_taken(j->inode) < FILE_TAKES) ||
+	       (gate == COW_GATE_NARROW && (j->urgent || cow_file_taken(j->inode) < FILE_TAKES)) ||
 	       cow_file_waits(j->inode) < 0;
 }
 
@@ -187,6 +184,7 @@ cow_errno cow_gate_ask(struct cow_mount *m, fuse_req_t req, const struct cow_nod
 	j->m = m;
 	j->ino = node->id;
 	j->pid = fuse_req_ctx(req)->pid;
+	j->urgent = cow_policy_for(node->kind).urgent;
 	j->work = work;
 	j->answer = answer;
 	j->due = is_due;

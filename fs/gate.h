@@ -10,11 +10,14 @@
  *
  * With write-back the kernel asks for the attributes of a file through a handle (GETATTR with
  * FUSE_GETATTR_FH) in one place only: at the beginning of a write, before it takes any lock, and
- * only if it does not know the mode for good. So while the gate is closed attributes are told
- * without a time for which they hold, and at its closing the kernel is told to forget those of
- * every file that is open for writing; what it then learns of an answer that was under way it does
- * not believe (attr_version in fs/fuse/inode.c). A writer waits, as a request that is not answered,
- * in held.c. His wait holds no lock and can be ended by a signal that ends him.
+ * only if it was told to forget the mode (where they hold for ever; with a time it asks in lseek
+ * too, under the lock of the inode). So the gate is closed by telling the kernel to forget the
+ * attributes of every file that is open for writing, and again before each answer that carries
+ * them: what is forgotten while an answer is under way the kernel does not learn from that answer
+ * (attr_version in fs/fuse/inode.c). Some answers it believes nevertheless (CREATE, LINK, and
+ * SETATTR before Linux 6.16), so the file is forgotten once more before each of its pages is
+ * answered. A writer waits, as a request that is not answered, in held.c. His wait holds no lock
+ * and can be ended by a signal that ends him.
  *
  * While the gate is narrow some pass: a new segment of WAL, for which a whole server may wait,
  * everybody into a file that has taken hardly any room since,
@@ -35,17 +38,14 @@ void cow_gate_free(struct cow_gate_book *g);        /* NULL is fine */
 cow_errno cow_gate_ask(struct cow_mount *m, fuse_req_t req, const struct cow_node *node,
 		       unsigned fh);
 
-/* Seconds for which attributes told now hold. */
-double cow_gate_validity(const struct cow_mount *m);
+/* Before an answer that carries attributes of the node, and before that to an open: the kernel may
+ * write from then on. */
+void cow_gate_tell(struct cow_mount *m, uint64_t id);
 
-/* The kernel may know attributes that hold for ever, and from now on write (before the answer to an
- * open), or was told such while the gate may have closed (after the answer). */
-void cow_gate_told(struct cow_mount *m, uint64_t id);
-
-/* Move the gate to where the store wants it. held.c, regularly; any thread. */
+/* Move the gate to where the store wants it. Called regularly by held.c, and by any thread. */
 void cow_gate_follow(struct cow_mount *m);
 
-/* Before the answer to a page that the kernel wrote back: if its room made the store want the gate
- * closed, it is closed first. The kernel accepts more only as fast as it is answered, so nothing
- * slips through, however late another thread gets a processor. */
-void cow_gate_wrote(struct cow_mount *m);
+/* Before the answer to a write: if its room made the store want the gate closed, it is closed
+ * first. The kernel accepts more only as fast as it is answered, so nothing slips through, however
+ * late another thread gets a processor. */
+void cow_gate_wrote(struct cow_mount *m, uint64_t id);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* held: the list and its thread. The same thread keeps the kernel's page cache small while room is
- * scarce (holdback.h) and moves the gate before it (gate.h): all follow the state of the room. */
+ * scarce (holdback.h) and moves the gate before it (gate.h; requests close it too): all follow the
+ * state of the room. */
 #include "fs/held.h"
 
 #include <errno.h>

@@ -3,7 +3,8 @@
  *
  * With a write-back cache write(2) succeeds before anybody asked whether there is room. How many
  * bytes that can be is the `max_bytes` of the mount's backing device (bdi) in /sys. The store's
- * data reserve covers it; and while room is scarce the daemon lowers it, if it may (root), so that
+ * data reserve covers it. If it may (root), the daemon lowers it: from the start on a host so small
+ * that the reserve for all of it would be too large a part, and while room is scarce, so that
  * few writes are under way when the reserve is gone: each of them keeps a slot of the transport
  * until there is room, and reads need slots too. */
 #pragma once

@@ -24,7 +24,7 @@ struct cow_job {
 	bool (*due)(struct cow_job *j); /* of one that is held: is there a reason to try it? */
 	struct cow_held *held; /* where it goes when `result` is -EAGAIN; NULL: that is an answer */
 	struct fuse_session *se;
-	struct cow_mount *m; /* of one that waits at the gate */
+	struct cow_mount *m; /* of one that is held */
 	fuse_ino_t ino;
 	uint64_t off;
 	int whence;
@@ -32,6 +32,7 @@ struct cow_job {
 	void *data; /* owned, of a write that waits */
 	size_t size;
 	unsigned flags;
+	bool urgent; /* cow_policy.urgent, of one that waits at the gate */
 	pid_t pid; /* the thread that waits for a direct write; 0: none, it was the kernel's own */
 	cow_errno result;
 	uint64_t ret;

@@ -44,16 +44,14 @@ cow_errno cow_node_stat(const struct cow_node *node, struct stat *ret)
 
 void cow_reply_attr(struct cow_mount *m, fuse_req_t req, const struct cow_node *node)
 {
-	double valid = cow_gate_validity(m);
 	struct stat st;
 	cow_errno r = cow_node_stat(node, &st);
 
+	cow_gate_tell(m, node->id);
 	if (r < 0)
 		cow_reply(req, r);
 	else
-		fuse_reply_attr(req, &st, valid);
-	if (valid != 0)
-		cow_gate_told(m, node->id); /* it may be closed since */
+		fuse_reply_attr(req, &st, COW_FOREVER);
 }
 
 void cow_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

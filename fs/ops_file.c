@@ -86,8 +86,6 @@ void cow_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t m
 	} else if (fuse_reply_create(req, &e, fi) < 0) {
 		close_inode(m, e.ino, i, is_writer(fi));
 		cow_nodes_forget(m->nodes, e.ino, 1);
-	} else {
-		cow_gate_told(m, e.ino);
 	}
 	cow_inode_put(i);
 	cow_node_put(&dir);
@@ -102,7 +100,7 @@ void cow_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (r == 0)
 		r = node.inode ? open_inode(m, ino, node.inode, node.kind, fi) : -EISDIR;
 	if (r == 0)
-		cow_gate_told(m, ino);
+		cow_gate_tell(m, ino);
 	if (r < 0)
 		cow_reply(req, r);
 	else if (fuse_reply_open(req, fi) < 0)
@@ -164,6 +162,7 @@ static bool write_is_due(struct cow_job *j)
 
 static void answer_write(struct cow_job *j)
 {
+	cow_gate_wrote(j->m, j->ino);
 	if (j->result < 0)
 		cow_reply(j->req, j->result);
 	else
@@ -182,6 +181,8 @@ static cow_errno hold_write(struct cow_mount *m, fuse_req_t req, const struct co
 		return -ENOSPC;
 	}
 	memcpy(j->data, buf, size);
+	j->m = m;
+	j->ino = node->id;
 	j->size = size;
 	j->off = (uint64_t)off;
 	j->flags = flags;
@@ -216,7 +217,7 @@ void cow_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, 
 		return;
 	}
 	cow_node_put(&node);
-	cow_gate_wrote(m);
+	cow_gate_wrote(m, ino);
 	if (r < 0)
 		cow_reply(req, r);
 	else

@@ -30,8 +30,8 @@ cow_errno cow_names_entry(struct cow_mount *m, const struct cow_node *dir, const
 	}
 	ret->ino = node.id;
 	ret->generation = 1; /* inode numbers are never used twice */
-	ret->entry_timeout = COW_FOREVER;
-	ret->attr_timeout = cow_gate_validity(m);
+	ret->entry_timeout = ret->attr_timeout = COW_FOREVER;
+	cow_gate_tell(m, node.id);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ const struct cow_pgconf_row cow_pgconf_table[] = {
     {"wal_sync_method", "open_datasync", ALL, "one request per commit on the mount"},
     {"wal_buffers", "16MB", ALL, "with open_datasync small buffers make small durable writes"},
     {"wal_writer_delay", "50ms", ALL,
-     "it writes before the buffers are full: a load would then write them page by page"},
+     "or a load fills the buffers, and then writes them page by page"},
     {"recovery_init_sync_method", "fsync", 14, 18, "syncfs does not reach the store"},
 
     /* It starts on this machine. */

@@ -18,7 +18,8 @@ cow_errno cow_os_pread(int fd, void *buf, size_t len, uint64_t pos);
 cow_errno cow_os_pwrite(int fd, const void *buf, size_t len, uint64_t pos);
 /* The same and durable, in one call where the kernel can (RWF_DSYNC). */
 cow_errno cow_os_pwrite_dsync(int fd, const void *buf, size_t len, uint64_t pos);
-/* The kernel may begin with the write-back of the range; waits for nothing, promises nothing. */
+/* The kernel begins with the write-back of the range. Waits for no page to be written, but it may
+ * for the host's journal or a full queue; promises nothing. */
 void cow_os_start_write(int fd, uint64_t pos, uint64_t len);
 cow_errno cow_os_fdatasync(int fd);
 cow_errno cow_os_fsync(int fd);

@@ -220,7 +220,7 @@ void cow_room_release(struct cow_room *m)
 uint64_t cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
 {
 	struct statvfs host;
-	uint64_t before;
+	uint64_t before, late;
 	WITH_LOCK(&m->lock);
 
 	if (fstatvfs(m->dirfd, &host) < 0)
@@ -235,7 +235,8 @@ uint64_t cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce)
 	refill(m);
 	settle(m);
 	before = m->mark + m->data.whole - m->narrow;
-	return scarce ? COW_MIN(bytes, before / 2) : bytes;
+	late = COW_MIN(before / 2, MARK_MAX);
+	return scarce ? COW_MIN(bytes, before - late) : bytes;
 }
 
 cow_errno cow_room_take(struct cow_room *m, enum cow_room_use use, uint64_t bytes)

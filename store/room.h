@@ -75,9 +75,9 @@ void cow_room_release(struct cow_room *m);
 
 /* What a cache above the store may still hold back, and what it will at most while room is scarce:
  * the data reserve grows to the first and more, and keeps the second and more for it. Returns what
- * it should hold back at most while there is plenty: on a small host less than `bytes`, so that all
- * of it is out, and as much again that came until the cache knew, before the gate begins to close.
- */
+ * it should hold back at most while there is plenty: less than `bytes` where the host is small, so
+ * that all of it, and as much again that it accepts until it knows (64 MiB at most), fits between
+ * the first warning and the closing of the gate. */
 uint64_t cow_room_holdback(struct cow_room *m, uint64_t bytes, uint64_t scarce);
 
 /* -ENOSPC: not now. Never waits; may give a piece of the data reserve to the host. */
