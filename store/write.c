@@ -96,10 +96,6 @@ static cow_errno host_write_dsync(struct cow_extents *t, struct cow_extent *x, i
 	return cow_os_pwrite_dsync(fd, buf, len, off);
 }
 
-/* So long a run comes from a load, and the fsync that follows waits for the host's disk. It has
- * begun by then, while the next run was still on its way (bench/README.md). */
-enum { LONG_RUN = 128 << 10 };
-
 /* On 0 the caller has a pin of `x` to give up. */
 static cow_errno host_write(struct cow_inode *i, struct cow_extent *x, const void *buf,
 			    uint64_t off, size_t len, bool dsync)
@@ -113,8 +109,6 @@ static cow_errno host_write(struct cow_inode *i, struct cow_extent *x, const voi
 	r = dsync ? host_write_dsync(t, x, fd, buf, off, len) : cow_os_pwrite(fd, buf, len, off);
 	if (r < 0)
 		cow_extent_unpin(t, x);
-	else if (!dsync && len >= LONG_RUN && !i->live->ephemeral)
-		cow_os_start_write(fd, off, len);
 	return r;
 }
 
@@ -312,12 +306,29 @@ static cow_errno write_wide(struct cow_inode *i, struct cow_extent *x, const voi
 	return host_write(i, x, all, lo, before + len + after, false);
 }
 
+enum { LONG_RUN = 128 << 10 };
+
+/* So long a run of blocks that the file did not have comes from a load, and the fsync that follows
+ * waits for the host's disk: so that begins while the next run is still on its way. Not with blocks
+ * that are written again, which may be so once more before anybody asks for them to be durable. */
+static void start_write(struct cow_inode *i, struct cow_extent *x, uint64_t off, uint64_t len)
+{
+	int fd = len >= LONG_RUN && !i->live->ephemeral
+		     ? cow_extent_pin(i->live->s->extents, x, true)
+		     : -1;
+
+	if (fd < 0)
+		return;
+	cow_os_start_write(fd, off, len);
+	cow_extent_unpin(i->live->s->extents, x);
+}
+
 /* Block lock held. */
 cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, size_t len,
 			   unsigned flags)
 {
 	struct cow_extent *x = NULL;
-	uint64_t lo = off, hi = off + len;
+	uint64_t lo = off, hi = off + len, more;
 	cow_errno r;
 
 	pthread_mutex_lock(&i->map);
@@ -334,9 +345,13 @@ cow_errno cow_write_blocks(struct cow_inode *i, const void *buf, uint64_t off, s
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&i->map);
+	more = i->attr.blocks;
 	r = own_blocks(i, span_of(lo, (size_t)(hi - lo)));
+	more = i->attr.blocks - more;
 	written(i, x, COW_DIRTY_DATA);
 	pthread_mutex_unlock(&i->map);
+	if (r == 0 && more * 512 >= hi - lo)
+		start_write(i, x, lo, hi - lo);
 	cow_extent_unpin(i->live->s->extents, x);
 	return r;
 }
